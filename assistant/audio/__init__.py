@@ -1,0 +1,1 @@
+"""Sound in: sources, voice activity, end-pointing."""

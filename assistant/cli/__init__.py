@@ -1,0 +1,2 @@
+"""The command line: one small file for each group of commands."""
+

@@ -1,0 +1,89 @@
+"""What every room shares: an utterance becomes a turn, a turn becomes a reply."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+SAMPLE_RATE_HZ = 16_000
+"""Every sound inside the assistant is mono at this rate; sources convert at the door."""
+
+
+class StartReason(StrEnum):
+    """Why an utterance was opened."""
+
+    VOICE = "voice"
+    WAKE_WORD = "wake_word"
+    PUSH_TO_TALK = "push_to_talk"
+    FILE = "file"
+    TEXT = "text"
+
+
+class EndReason(StrEnum):
+    """Why an utterance was closed."""
+
+    SILENCE = "silence"
+    MAX_UTTERANCE = "max_utterance"
+    SOURCE_ENDED = "source_ended"
+    NO_SPEECH = "no_speech"
+    CANCELLED = "cancelled"
+    MUTED = "muted"
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """One stretch of speech, with the pre-roll before it."""
+
+    audio: NDArray[np.int16]
+    """Mono samples at `SAMPLE_RATE_HZ`, shape [samples]."""
+    started_by: StartReason
+    ended_by: EndReason
+    speech_ended_at: float
+    """Seconds on the listener's clock at which the last speech frame ended."""
+
+    @property
+    def seconds(self) -> float:
+        """Length of the audio, pre-roll and closing silence included."""
+        return len(self.audio) / SAMPLE_RATE_HZ
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Where the time of one turn went, in milliseconds."""
+
+    endpoint: float = 0.0
+    """From the last speech frame to the confirmed end of the utterance."""
+    encode: float = 0.0
+    decode: float = 0.0
+    handle: float = 0.0
+    """In the intent handlers."""
+    total: float = 0.0
+    """From the confirmed end of the utterance to the finished reply."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One exchange: what was heard, where, and what it was understood to be."""
+
+    id: str
+    site: str
+    transcript: str
+    confidence: float = 1.0
+    """Mean probability of the transcript's tokens, 0 to 1."""
+    intent: str | None = None
+    slots: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the assistant answers to one turn."""
+
+    turn: Turn
+    text: str
+    end_reason: EndReason
+    passes: int = 0
+    """Forward passes of the language model spent on this turn."""
+    timings: Timings = field(default_factory=Timings)

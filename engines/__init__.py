@@ -1,0 +1,1 @@
+"""Speech in, text out: encoders, adapters and block-parallel diffusion decoding."""

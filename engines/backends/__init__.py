@@ -1,0 +1,1 @@
+"""Where a proposal is computed: onnxruntime or torch."""

@@ -1,0 +1,1 @@
+"""The recipe: two stages of DIFFA, at our size."""

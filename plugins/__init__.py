@@ -1,0 +1,1 @@
+"""Intent handlers that come with the assistant; each uses only `assistant.plugin`."""
