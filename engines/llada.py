@@ -1,0 +1,208 @@
+"""LLaDA, the masked diffusion language model (arXiv 2502.09992): a Llama without the causal mask.
+
+Parameter names are the published ones, so a published checkpoint loads with `load_state_dict`.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+@dataclass(frozen=True, slots=True)
+class LLaDAConfig:
+    """The shape of a model, in the words of the published `config.json`."""
+
+    d_model: int
+    n_layers: int
+    n_heads: int
+    mlp_hidden_size: int
+    embedding_size: int
+    """Rows of the embedding and of the head; the tokenizer may use fewer."""
+    mask_token_id: int
+    eos_token_id: int
+    rope_theta: float = 500_000.0
+    rms_norm_eps: float = 1e-5
+    max_sequence_length: int = 4096
+    """Positions the model was trained for, prefix and response together."""
+
+    @property
+    def head_dim(self) -> int:
+        """Channels of one attention head."""
+        return self.d_model // self.n_heads
+
+
+class Cache(Protocol):
+    """Where a layer's keys and values go, and what the layer attends to instead."""
+
+    def update(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Store this pass's `k` and `v` [B, H, L, D]; return all to attend to [B, H, S, D]."""
+
+
+class RMSNorm(nn.Module):
+    """Root-mean-square norm, computed in float32 whatever the input."""
+
+    def __init__(self, size: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(size))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise the last dimension of `x`."""
+        wide = x.float()
+        wide = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
+        return self.weight * wide.to(x.dtype)
+
+
+def rotary_angles(positions: Tensor, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
+    """Cosine and sine [B, 1, L, head_dim] in float32 for `positions` [B, L]."""
+    even = torch.arange(0, head_dim, 2, device=positions.device, dtype=torch.float32)
+    angles = positions[:, None, :, None].float() * (1.0 / theta ** (even / head_dim))
+    angles = torch.cat([angles, angles], dim=-1)
+    return angles.cos(), angles.sin()
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Apply rotary positions to `x` [B, H, L, D], in float32."""
+    wide = x.float()
+    left, right = wide.chunk(2, dim=-1)
+    return (wide * cos + torch.cat([-right, left], dim=-1) * sin).to(x.dtype)
+
+
+class Block(nn.Module):
+    """Pre-norm attention and gated MLP."""
+
+    def __init__(self, config: LLaDAConfig) -> None:
+        super().__init__()
+        d, hidden, eps = config.d_model, config.mlp_hidden_size, config.rms_norm_eps
+        self.head_dim = config.head_dim
+        self.attn_norm = RMSNorm(d, eps)
+        self.q_proj = nn.Linear(d, d, bias=False)
+        self.k_proj = nn.Linear(d, d, bias=False)
+        self.v_proj = nn.Linear(d, d, bias=False)
+        self.attn_out = nn.Linear(d, d, bias=False)
+        self.ff_norm = RMSNorm(d, eps)
+        self.ff_proj = nn.Linear(d, hidden, bias=False)
+        self.up_proj = nn.Linear(d, hidden, bias=False)
+        self.ff_out = nn.Linear(hidden, d, bias=False)
+
+    def heads(self, x: Tensor) -> Tensor:
+        """Split the channels of `x` [B, L, d] into heads."""
+        return x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)  # [B, H, L, D]
+
+    def project(self, x: Tensor, angles: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Return queries, keys and values [B, H, L, D], positions applied."""
+        h = self.attn_norm(x)
+        q, k, v = (self.heads(proj(h)) for proj in (self.q_proj, self.k_proj, self.v_proj))
+        return rotate(q, *angles), rotate(k, *angles), v
+
+    def finish(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+        """Attend, then the MLP; both residual."""
+        attended = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)  # [B, H, L, D]
+        x = x + self.attn_out(attended.transpose(1, 2).flatten(2))
+        h = self.ff_norm(x)
+        return x + self.ff_out(functional.silu(self.ff_proj(h)) * self.up_proj(h))
+
+
+class _Transformer(nn.Module):
+    """Embedding, blocks, norm and head."""
+
+    def __init__(self, config: LLaDAConfig) -> None:
+        super().__init__()
+        self.wte = nn.Embedding(config.embedding_size, config.d_model)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
+        self.ln_f = RMSNorm(config.d_model, config.rms_norm_eps)
+        self.ff_out = nn.Linear(config.d_model, config.embedding_size, bias=False)
+
+
+class _Model(nn.Module):
+    """The level the published names begin with."""
+
+    def __init__(self, config: LLaDAConfig) -> None:
+        super().__init__()
+        self.transformer = _Transformer(config)
+
+
+class LLaDA(nn.Module):
+    """The model. Attention is bidirectional unless a mask says otherwise.
+
+    Masks are boolean, [B or 1, 1, L, S], True where a position may be attended to.
+    """
+
+    def __init__(self, config: LLaDAConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.model = _Model(config)
+
+    @property
+    def blocks(self) -> list[Block]:
+        """The layers, first to last."""
+        return [block for block in self.model.transformer.blocks if isinstance(block, Block)]
+
+    def init_weights(self, std: float = 0.02) -> None:
+        """Draw normal weights; projections back into the residual stream shrink with depth."""
+        for parameter in self.parameters():
+            if parameter.ndim == 1:
+                nn.init.ones_(parameter)
+            else:
+                nn.init.normal_(parameter, std=std)
+        for block in self.blocks:
+            for projection in (block.attn_out, block.ff_out):
+                nn.init.normal_(projection.weight, std=std * (2 * self.config.n_layers) ** -0.5)
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Return token embeddings [B, L, d] of `ids` [B, L]."""
+        return self.model.transformer.wte(ids)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Return scores over the vocabulary [..., V] of `hidden` [..., d]."""
+        return self.model.transformer.ff_out(hidden)
+
+    def angles(self, x: Tensor, positions: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the rotary cosine and sine for `x` [B, L, d]."""
+        if positions is None:
+            positions = torch.arange(x.shape[1], device=x.device)[None]
+        return rotary_angles(positions, self.config.head_dim, self.config.rope_theta)
+
+    def forward(
+        self,
+        embeddings: Tensor,
+        *,
+        mask: Tensor | None = None,
+        positions: Tensor | None = None,
+        cache: Cache | None = None,
+    ) -> Tensor:
+        """Return hidden states [B, L, d], after the last norm, of `embeddings` [B, L, d].
+
+        `positions` [B or 1, L] defaults to 0, 1, 2 and so on; with a `cache`, keys and values
+        of this pass are stored there and what it returns is attended to.
+        """
+        x = embeddings
+        angles = self.angles(x, positions)
+        for layer, block in enumerate(self.blocks):
+            q, k, v = block.project(x, angles)
+            if cache is not None:
+                k, v = cache.update(layer, k, v)
+            x = block.finish(x, q, k, v, mask)
+        return self.model.transformer.ln_f(x)
+
+    def forward_cached(
+        self, embeddings: Tensor, past_k: Tensor, past_v: Tensor, positions: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Do the same without side effects, for export.
+
+        `past_k`, `past_v` [layers, B, H, P, D] come before this pass's keys; `mask` covers
+        P + L. Returns hidden [B, L, d] and this pass's own k, v [layers, B, H, L, D].
+        """
+        x = embeddings
+        angles = self.angles(x, positions)
+        keys, values = [], []
+        for layer, block in enumerate(self.blocks):
+            q, k, v = block.project(x, angles)
+            keys.append(k)
+            values.append(v)
+            k, v = torch.cat([past_k[layer], k], dim=2), torch.cat([past_v[layer], v], dim=2)
+            x = block.finish(x, q, k, v, mask)
+        return self.model.transformer.ln_f(x), torch.stack(keys), torch.stack(values)
