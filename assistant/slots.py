@@ -1,0 +1,236 @@
+"""Slots typed by a handler's signature: what may be said, and the value it becomes."""
+
+import inspect
+import re
+import types
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import time, timedelta
+from enum import Enum
+from functools import partial
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from assistant import spoken
+
+Words = Iterable[str] | Mapping[str, Iterable[str]]
+"""Spoken values; a mapping gives each value its synonyms, which are spoken instead of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """A list slot: `Annotated[str, Choices(["red", "blue"])]`.
+
+    With synonyms: `Choices({"off": ["off", "out"]})`. From the plugin's configuration:
+    `Choices(lambda config: config.rooms)`. Beside a `Literal` or an `Enum` it gives their
+    values synonyms.
+    """
+
+    words: Words | Callable[[Any], Words]
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Bounds of an `int` slot, both included: `Annotated[int, Range(0, 100)]`."""
+
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Samples:
+    """What people say in a free text slot: `Annotated[str, Samples("pasta", "tea")]`.
+
+    They do not restrict what is accepted; the model is trained and helped by them.
+    """
+
+    texts: tuple[str, ...]
+
+    def __init__(self, *texts: str) -> None:
+        object.__setattr__(self, "texts", texts)
+
+
+@dataclass(frozen=True, slots=True)
+class Converter:
+    """Any other type: `Annotated[Colour, Converter(Colour.parse, samples=("red",))]`.
+
+    `parse` gets the spoken words and raises `ValueError` for what it does not accept.
+    """
+
+    parse: Callable[[str], Any]
+    samples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SlotType:
+    """How one slot is heard and read."""
+
+    pattern: str
+    """Regular expression over `spoken.key` words."""
+    parse: Callable[[str], Any]
+    """From words to the typed value; raises `ValueError`."""
+    values: tuple[str, ...]
+    """All the spoken values of a list, and common ones of anything else."""
+    wildcard: bool = False
+    """Any words at all are accepted."""
+
+
+_ANYTHING = r"\w+(?: \w+)*?"
+_TEXTS: tuple[str, ...] = (
+    *("milk", "bread", "apples", "coffee", "paper towels", "the laundry", "call mom", "pizza"),
+    *("homework", "dog food", "olive oil", "a birthday card", "batteries", "the meeting"),
+)
+_MAX_LISTED = 200
+
+
+def slot_types(handler: Callable[..., Any], config: object) -> dict[str, SlotType]:
+    """Read the slot types of `handler` from its signature, in order; the turn is not one.
+
+    Raises `TypeError` or `ValueError` naming the parameter whose type cannot be a slot.
+    """
+    hints = get_type_hints(handler, include_extras=True)
+    found = {}
+    for name in [*inspect.signature(handler).parameters][1:]:
+        if name not in hints:
+            raise TypeError(f"slot {name!r} has no type annotation")
+        try:
+            found[name] = slot_type(hints[name], config)
+        except (TypeError, ValueError, AttributeError, NameError) as error:
+            raise TypeError(f"slot {name!r}: {error}") from error
+    return found
+
+
+def slot_type(hint: Any, config: object) -> SlotType:
+    """Read one annotation. Raises `TypeError` or `ValueError` for one that cannot be a slot."""
+    if get_origin(hint) in (Union, types.UnionType):
+        inner = [part for part in get_args(hint) if part is not type(None)]
+        if len(inner) != 1:
+            raise TypeError(f"{hint} is not one type")
+        return slot_type(inner[0], config)
+    if get_origin(hint) is Annotated:
+        base, *notes = get_args(hint)
+        return _annotated(base, notes, config)
+    if get_origin(hint) is Literal:
+        return _choices({str(value): value for value in get_args(hint)}, {})
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return _choices({_enum_words(member): member for member in hint}, {})
+    if hint in _PLAIN:
+        return _PLAIN[hint]
+    raise TypeError(f"{hint} cannot be a slot; use Annotated with a Converter")
+
+
+def jsonable(slots: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn typed slots into what JSON can hold: durations in seconds, times as "HH:MM"."""
+    return {name: _plain_value(value) for name, value in slots.items() if value is not None}
+
+
+def _plain_value(value: Any) -> Any:
+    match value:
+        case Enum():
+            return _plain_value(value.value)
+        case timedelta():
+            seconds = value.total_seconds()
+            return int(seconds) if seconds.is_integer() else seconds
+        case time():
+            return value.strftime("%H:%M")
+        case str() | int() | float() | bool():
+            return value
+        case _:
+            return str(value)
+
+
+def _annotated(base: Any, notes: list[Any], config: object) -> SlotType:
+    for note in notes:
+        match note:
+            case Converter(parse=parse, samples=samples):
+                return SlotType(_ANYTHING, parse, samples or _TEXTS, wildcard=not samples)
+            case Choices(words=words):
+                return _listed(base, words(config) if callable(words) else words)
+            case Range(low=low, high=high):
+                return _whole(low, high)
+            case Samples(texts=texts):
+                return replace(slot_type(base, config), values=texts)
+            case _:
+                continue
+    return slot_type(base, config)
+
+
+def _listed(base: Any, words: Words) -> SlotType:
+    """Build a list of strings, or give the values of a `Literal` or `Enum` their synonyms."""
+    synonyms = (
+        {str(value): tuple(said) for value, said in words.items()}
+        if isinstance(words, Mapping)
+        else {str(value): () for value in words}
+    )
+    if get_origin(base) is Literal:
+        values = {str(value): value for value in get_args(base)}
+    elif isinstance(base, type) and issubclass(base, Enum):
+        values = {_enum_words(member): member for member in base}
+    else:
+        values = {name: name for name in synonyms}
+    if unknown := synonyms.keys() - values.keys():
+        raise ValueError(f"synonyms for {sorted(unknown)}, which are none of {sorted(values)}")
+    return _choices(values, synonyms)
+
+
+def _choices(values: Mapping[str, Any], synonyms: Mapping[str, tuple[str, ...]]) -> SlotType:
+    table: dict[str, Any] = {}
+    for name, value in values.items():
+        for said in synonyms.get(name) or (name,):
+            if table.setdefault(spoken.key(said), value) != value:
+                raise ValueError(f"{said!r} stands for two values")
+    table.pop("", None)
+    if not table:
+        raise ValueError("there is nothing to choose from")
+    longest_first = sorted(table, key=len, reverse=True)
+    pattern = "|".join(re.escape(said) for said in longest_first)
+    texts = tuple(
+        spoken.normalise(said) for name in values for said in synonyms.get(name) or (name,)
+    )
+    return SlotType(rf"(?:{pattern})\b", table.__getitem__, texts)
+
+
+def _enum_words(member: Enum) -> str:
+    return member.value if isinstance(member.value, str) else member.name.replace("_", " ")
+
+
+def _within(low: int, high: int, words: str) -> int:
+    number = spoken.parse_number(words)
+    if not low <= number <= high:
+        raise ValueError(f"{number} is not between {low} and {high}")
+    return number
+
+
+def _whole(low: int, high: int) -> SlotType:
+    step = max(1, (high - low) // _MAX_LISTED)
+    said = tuple(spoken.say_number(number) for number in range(low, high + 1, step))
+    return SlotType(spoken.NUMBER, partial(_within, low, high), said)
+
+
+def _durations() -> Iterable[str]:
+    yield from ("an hour and a half", "half an hour", "an hour", "two and a half hours")
+    yield from ("a quarter of an hour", "a minute and a half", "one minute and thirty seconds")
+    for seconds in (*range(5, 60, 5), 90, *range(60, 3600, 60)):
+        yield spoken.say_duration(timedelta(seconds=seconds))
+    for hours in range(1, 13):
+        yield spoken.say_duration(timedelta(hours=hours))
+    yield "ninety seconds"
+    yield from (f"one hour and {spoken.say_number(minutes)} minutes" for minutes in (5, 10, 20, 45))
+
+
+def _times() -> Iterable[str]:
+    yield from ("noon", "midnight")
+    for hour in (spoken.say_number(number) for number in range(1, 13)):
+        for half in ("", " am", " pm", " in the morning", " in the evening"):
+            yield f"{hour}{half}"
+        yield from (f"{hour} o'clock", f"half past {hour}", f"quarter past {hour}")
+        yield from (f"quarter to {hour}", f"{hour} thirty", f"{hour} fifteen", f"{hour} forty five")
+
+
+_DECIMALS = (*(spoken.say_number(n) for n in range(31)), "one point five", "two point five")
+_PLAIN: dict[Any, SlotType] = {
+    str: SlotType(_ANYTHING, str, _TEXTS, wildcard=True),
+    int: replace(_whole(0, 100), parse=spoken.parse_number),
+    float: SlotType(spoken.DECIMAL, spoken.parse_decimal, _DECIMALS),
+    timedelta: SlotType(spoken.DURATION, spoken.parse_duration, tuple(dict.fromkeys(_durations()))),
+    time: SlotType(spoken.TIME, spoken.parse_time, tuple(_times())),
+}

@@ -1,0 +1,255 @@
+"""Sentence templates: `[opt] (a|b) {slot} <rule>` in hassil's syntax, matched and expanded.
+
+hassil reads the syntax; here a template becomes one regular expression over normalised words and
+a bounded set of *skeletons*: its wordings, with the slots still open as `{name}`.
+"""
+
+import itertools
+import random
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from typing import Any
+
+from hassil.errors import HassilError
+from hassil.expression import (
+    Alternative,
+    Expression,
+    ListReference,
+    Permutation,
+    RuleReference,
+    Sequence,
+    TextChunk,
+)
+from hassil.parse_expression import parse_sentence
+from hassil.parser import ParseError
+
+from assistant import spoken
+from assistant.slots import SlotType
+
+_SPACE = r"(?: |(?<= )|\A|\Z)"
+"""A space of the template: none is needed where an optional part before or after was not said."""
+_MAX_DEPTH = 20
+Picks = tuple[int, ...]
+"""One wording: the option taken at each of a template's choices."""
+_PLACEHOLDER = re.compile(r"(\{\w+\})")
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Series:
+    parts: "tuple[_Node, ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    options: "tuple[_Node, ...]"
+
+
+_Node = _Text | _Slot | _Series | _Choice
+
+
+@dataclass(frozen=True)
+class Template:
+    """One template with the types of its slots."""
+
+    source: str
+    tree: _Node
+    types: Mapping[str, SlotType]
+
+    @cached_property
+    def slots(self) -> frozenset[str]:
+        """The names of the slots that occur in it."""
+        return frozenset(_slot_names(self.tree))
+
+    @cached_property
+    def certain_slots(self) -> frozenset[str]:
+        """The names of the slots that occur in every one of its wordings."""
+        return _certain(self.tree)
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        return re.compile(_regex(self.tree, self.types, itertools.count()))
+
+    def match(self, key: str) -> tuple[dict[str, Any], int] | None:
+        """Match a whole sentence in its `spoken.key` form.
+
+        Returns the typed slots and how many characters the template names itself (a measure of
+        how specific it is), or None. Errors of a plugin's own converter other than `ValueError`
+        are treated as "does not match".
+        """
+        found = self._pattern.fullmatch(key)
+        if found is None:
+            return None
+        said = {
+            group.rpartition("__")[0]: words
+            for group, words in found.groupdict().items()
+            if words is not None
+        }
+        wild = sum(len(words) for name, words in said.items() if self.types[name].wildcard)
+        slots = self.read(said)
+        return None if slots is None else (slots, len(key) - wild)
+
+    def read(self, said: Mapping[str, str]) -> dict[str, Any] | None:
+        """Convert spoken slot words to typed values; None if one of them is not acceptable."""
+        try:
+            return {name: self.types[name].parse(words) for name, words in said.items()}
+        except Exception:  # noqa: BLE001 - a plugin's converter may raise anything
+            return None
+
+    @cached_property
+    def choices(self) -> "tuple[_Choice, ...]":
+        """The places where its wording can go more than one way."""
+        return tuple(_choices(self.tree))
+
+    def wording(self, picks: Picks) -> str:
+        """Write the skeleton that takes option `picks[i]` at `choices[i]`."""
+        taken = {id(choice): pick for choice, pick in zip(self.choices, picks, strict=True)}
+        return " ".join(_write(self.tree, taken).split())
+
+    def skeletons(self, limit: int, rng: random.Random) -> dict[str, Picks]:
+        """List its wordings with open slots: all of them, or up to `limit` drawn at random."""
+        ways = [range(len(choice.options)) for choice in self.choices]
+        if prod(len(way) for way in ways) <= limit:
+            drawn: Iterator[Picks] = itertools.product(*ways)
+        else:
+            drawn = (tuple(rng.choice(way) for way in ways) for _ in range(limit))
+        found = {self.wording(picks): picks for picks in drawn}
+        found.pop("", None)
+        return found
+
+    def sample(self, rng: random.Random) -> tuple[str, dict[str, str]]:
+        """Draw one sentence with every slot filled, and the spoken words of the slots."""
+        skeleton = self.wording(tuple(rng.randrange(len(c.options)) for c in self.choices))
+        names = dict.fromkeys(open_slots(skeleton))
+        said = {name: rng.choice(self.types[name].values) for name in names}
+        return spoken.tidy(skeleton.format_map(said)), said
+
+
+def compile_template(
+    source: str, types: Mapping[str, SlotType], rules: Mapping[str, str]
+) -> Template:
+    """Read a template; raises `ValueError` that says what is wrong with it."""
+    tree = _parse(source, rules, depth=0)
+    if unknown := sorted(set(_slot_names(tree)) - types.keys()):
+        raise ValueError(
+            f"template {source!r}: no parameter of the handler is named {unknown[0]!r}"
+        )
+    template = Template(source, tree, types)
+    if template.match("") is not None:
+        raise ValueError(f"template {source!r} matches silence")
+    return template
+
+
+def open_slots(skeleton: str) -> list[str]:
+    """Name the slots still open in a skeleton, in order."""
+    return [name[1:-1] for name in _PLACEHOLDER.findall(skeleton)]
+
+
+def _parse(source: str, rules: Mapping[str, str], depth: int) -> _Node:
+    if depth > _MAX_DEPTH:
+        raise ValueError(f"rule {source!r} refers to itself")
+    try:
+        parsed = parse_sentence(source)
+    except (HassilError, ParseError, AssertionError, ValueError) as error:
+        raise ValueError(f"template {source!r}: {error or 'cannot be read'}") from error
+    return _convert(parsed.expression, rules, depth)
+
+
+def _convert(node: Expression, rules: Mapping[str, str], depth: int) -> _Node:
+    match node:
+        case TextChunk():
+            return _Text(_words(node.original_text))
+        case ListReference():
+            return _Slot(node.list_name)
+        case RuleReference():
+            if node.rule_name not in rules:
+                raise ValueError(f"rule <{node.rule_name}> is not among the plugin's rules")
+            return _parse(rules[node.rule_name], rules, depth + 1)
+        case Permutation():
+            parts = [_convert(item, rules, depth) for item in node.items]
+            return _Choice(tuple(_Series(order) for order in itertools.permutations(parts)))
+        case Alternative():
+            return _Choice(tuple(_convert(item, rules, depth) for item in node.items))
+        case Sequence():
+            return _Series(tuple(_convert(item, rules, depth) for item in node.items))
+        case _:
+            raise ValueError(f"{node} is not supported")
+
+
+def _words(text: str) -> str:
+    """Normalise a piece of a template and keep the spaces at its ends."""
+    lead, trail = text[:1].isspace(), text[-1:].isspace()
+    words = spoken.normalise(text)
+    return f"{' ' * lead}{words}{' ' * trail}" if words else " " * lead
+
+
+def _regex(node: _Node, types: Mapping[str, SlotType], numbers: Iterator[int]) -> str:
+    match node:
+        case _Text(text):
+            return re.escape(text.replace("'", "")).replace(r"\ ", _SPACE)
+        case _Slot(name):
+            return f"{_SPACE}(?P<{name}__{next(numbers)}>{types[name].pattern}){_SPACE}"
+        case _Series(parts):
+            return "".join(_regex(part, types, numbers) for part in parts)
+        case _Choice(options):
+            return f"(?:{'|'.join(_regex(option, types, numbers) for option in options)})"
+
+
+def _slot_names(node: _Node) -> Iterator[str]:
+    match node:
+        case _Slot(name):
+            yield name
+        case _Series(parts) | _Choice(parts):
+            for part in parts:
+                yield from _slot_names(part)
+        case _Text():
+            return
+
+
+def _certain(node: _Node) -> frozenset[str]:
+    match node:
+        case _Text():
+            return frozenset()
+        case _Slot(name):
+            return frozenset({name})
+        case _Series(parts):
+            return frozenset().union(*(_certain(part) for part in parts))
+        case _Choice(options):
+            return frozenset.intersection(*(_certain(option) for option in options))
+
+
+def _choices(node: _Node) -> Iterator[_Choice]:
+    match node:
+        case _Choice(options):
+            yield node
+            for option in options:
+                yield from _choices(option)
+        case _Series(parts):
+            for part in parts:
+                yield from _choices(part)
+        case _:
+            return
+
+
+def _write(node: _Node, taken: Mapping[int, int]) -> str:
+    match node:
+        case _Text(text):
+            return text
+        case _Slot(name):
+            return f" {{{name}}} "
+        case _Series(parts):
+            return "".join(_write(part, taken) for part in parts)
+        case _Choice(options):
+            return _write(options[taken[id(node)]], taken)

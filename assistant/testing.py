@@ -1,0 +1,158 @@
+"""The pytest fixture of plugin authors: `turn = await assistant.hear("turn on the lamp")`.
+
+Put `from assistant.testing import assistant` into `conftest.py`, and give pytest-asyncio
+`asyncio_mode = "auto"`.
+"""
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assistant.errors import UserError
+from assistant.intents import Intents
+from assistant.loading import load_plugins
+from assistant.outside import Collector
+from assistant.plugin import Ask, Plugin
+from assistant.settings import PluginSettings
+from assistant.turn import Turn
+
+_SETTLE_ROUNDS = 20
+
+
+class FakeClock:
+    """A clock that stands still until `advance`; nobody sleeps for real."""
+
+    def __init__(self) -> None:
+        self._now_s = 0.0
+        self._order = itertools.count()
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+
+    def now(self) -> float:
+        """Seconds since the clock was made."""
+        return self._now_s
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait until `advance` has passed `seconds`."""
+        future = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self._now_s + seconds, next(self._order), future))
+        await future
+
+    async def advance(self, seconds: float) -> None:
+        """Let `seconds` pass; everything due wakes in order and gets to run."""
+        until = self._now_s + seconds
+        await _settle()
+        while self._sleepers and self._sleepers[0][0] <= until:
+            self._now_s, _, future = heapq.heappop(self._sleepers)
+            if not future.done():
+                future.set_result(None)
+            await _settle()
+        self._now_s = until
+
+
+async def _settle() -> None:
+    for _ in range(_SETTLE_ROUNDS):
+        await asyncio.sleep(0)
+
+
+@dataclass
+class FakeWorld(Collector):
+    """An `Outside` that remembers, on a fake clock that starts on a Monday at nine."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    started: datetime = field(default_factory=lambda: datetime(2026, 1, 5, 9).astimezone())
+
+    def now(self) -> datetime:
+        """Local time on the fake clock."""
+        return self.started + timedelta(seconds=self.clock.now())
+
+
+@dataclass(frozen=True, slots=True)
+class HeardTurn:
+    """What one sentence led to."""
+
+    intent: str | None
+    """`plugin.handler`, or None when no handler answered: the model would."""
+    slots: Mapping[str, Any]
+    """As they are published: durations in seconds, times as "HH:MM"."""
+    reply: str | None
+    ask: Ask | None
+    error: str | None
+    published: list[tuple[str, str]]
+    """(topic, payload) of this turn."""
+    scheduled: tuple[str, ...]
+    """`plugin/name` of every callback that waits after this turn."""
+
+
+class Assistant:
+    """The plugins of an assistant without sound, model or broker."""
+
+    def __init__(self, state_folder: Path, plugins: PluginSettings | None = None) -> None:
+        self.world = FakeWorld()
+        self._settings = plugins or PluginSettings(folder=state_folder / "no plugins")
+        self._state_folder = state_folder
+        self._intents: Intents | None = None
+        self._extra: list[Plugin] = []
+        self._ids = itertools.count(1)
+
+    @property
+    def said(self) -> list[str]:
+        """What plugins said unasked, in order."""
+        return [text for _, text in self.world.said]
+
+    @property
+    def events(self) -> list[tuple[str, dict[str, Any]]]:
+        """What plugins published as events: (kind, fields)."""
+        return self.world.events
+
+    def add(self, plugin: Plugin, **config: Any) -> None:
+        """Load `plugin` in place of any other of its name; call before the first `hear`."""
+        self._extra = [each for each in self._extra if each.name != plugin.name] + [plugin]
+        tables = {**self._settings.config, plugin.name: config}
+        self._settings = self._settings.model_copy(update={"config": tables})
+
+    async def hear(self, text: str, *, site: str = "default") -> HeardTurn:
+        """Handle one sentence as if it had been spoken at `site`."""
+        intents = await self.intents()
+        before = len(self.world.published)
+        turn = Turn(id=f"turn-{next(self._ids)}", site=site, transcript=text)
+        result = await intents.handle(intents.match(text), turn)
+        published = self.world.published[before:]
+        if result is None:
+            return HeardTurn(None, {}, None, None, None, published, intents.scheduled)
+        answer = (result.intent, result.slots, result.text, result.ask, result.error)
+        return HeardTurn(*answer, published, intents.scheduled)
+
+    async def advance(self, seconds: float) -> None:
+        """Let time pass: timers ring, callbacks run."""
+        await self.intents()
+        await self.world.clock.advance(seconds)
+
+    async def restart(self) -> None:
+        """Stop and start the assistant; only what plugins stored is kept."""
+        intents = await self.intents()
+        await intents.stop()
+        await intents.start(self.world)
+
+    async def intents(self) -> Intents:
+        """Return the started `Intents` behind this assistant."""
+        if self._intents is None:
+            loaded, problems = load_plugins(self._settings, extra=self._extra)
+            if problems:
+                raise UserError("; ".join(map(str, problems)))
+            timeout_s = self._settings.timeout_s
+            self._intents = Intents(loaded, state_folder=self._state_folder, timeout_s=timeout_s)
+            await self._intents.start(self.world)
+        return self._intents
+
+
+@pytest.fixture
+def assistant(tmp_path: Path) -> Assistant:
+    """Give an assistant with every installed plugin and an empty state folder."""
+    return Assistant(tmp_path)

@@ -1,0 +1,131 @@
+"""Timers: several, named, and still there after a restart."""
+
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Annotated, Any
+
+from assistant.plugin import Context, Plugin, Samples, Turn, say_duration
+
+plugin = Plugin(
+    "timer",
+    rules={
+        "rings": "(goes off|rings|ends|is done|is up)",
+        "set": "(set|start|create|make|begin|put on|give me|i need|i want|run)",
+        "called": "(called|named|for [the|my])",
+        "cancel": "(cancel|stop|delete|remove|end|clear|kill|turn off|switch off)",
+    },
+)
+
+Name = Annotated[
+    str,
+    Samples(
+        *("pasta", "egg", "tea", "pizza", "laundry", "oven", "rice", "bread", "workout", "coffee"),
+        *("chicken", "cake", "nap", "potatoes", "cookies", "homework", "break", "soup"),
+    ),
+]
+
+
+@plugin.intent(
+    "<set> [a|an|the] timer (for|of|to) {length}",
+    "<set> [a|an] {length} timer",
+    "[a|an] {length} timer",
+    "timer [for] {length}",
+    "(count down|countdown|wake me [up] in|remind me in|alert me in|time) {length}",
+    "(remind|alert|tell|wake) me (after|when) {length} [is up|are up|have passed]",
+    "<set> [a|an] {name} timer (for|of) {length}",
+    "<set> [a|an] {length} {name} timer",
+    "<set> [a|an] {length} timer <called> {name}",
+    "<set> [a|an] timer (for|of) {length} <called> {name}",
+    "<set> [a|an] timer (called|named) {name} (for|of) {length}",
+    examples={
+        "set a timer for five minutes": {"length": timedelta(minutes=5)},
+        "start a two minute timer": {"length": timedelta(minutes=2)},
+        "set a pasta timer for ten minutes": {"length": timedelta(minutes=10), "name": "pasta"},
+        "set a timer for an hour and a half": {"length": timedelta(minutes=90)},
+        "timer for 90 seconds": {"length": timedelta(seconds=90)},
+        "set a timer for ten minutes for the eggs": {"name": "eggs"},
+    },
+)
+async def start(turn: Turn, length: timedelta, name: Name = "") -> str:
+    """Start a timer, or start the one of this name again."""
+    if not timedelta() < length <= timedelta(days=7):
+        return "I can time anything up to a week."
+    ends = turn.now() + length
+    turn.store[name] = {"ends": ends.isoformat(), "site": turn.site}
+    _schedule(turn, name, length)
+    return f"{_title(name)} set for {say_duration(length)}."
+
+
+@plugin.intent(
+    "<cancel> [the|my|all|all the|all my] (timer|timers)",
+    "<cancel> [the|my] {name} timer",
+    "(forget|never mind) [about] [the|my] [{name}] timer",
+    examples={
+        "cancel the timer": {},
+        "stop the pasta timer": {"name": "pasta"},
+        "cancel all timers": {},
+        "delete my timer": {},
+    },
+)
+async def cancel(turn: Turn, name: Name = "") -> str:
+    """Cancel the timer of this name, or all of them."""
+    names = [name] if name else list(turn.store)
+    gone = [each for each in names if turn.store.pop(each, None) is not None]
+    for each in gone:
+        turn.schedule.cancel(each)
+    if not gone:
+        return f"There is no {name} timer.".replace("  ", " ")
+    return f"{_title(gone[0])} cancelled." if len(gone) == 1 else "All timers cancelled."
+
+
+@plugin.intent(
+    "how (long|much time|many minutes) [is|are] (left|remaining)",
+    "how (long|much time) [is] (left|remaining) (on|for) [the|my] [{name}] timer",
+    "how (long|much longer|much time) (until|till|before) [the|my] [{name}] timer <rings>",
+    "(how is|how's|check|what's|what is|show me) [the|my] [{name}] timer",
+    "how much time (is left on [the|my] [{name}] timer|does [the|my] [{name}] timer have [left])",
+    "when (does|will) [the|my] [{name}] timer (ring|go off|end|finish)",
+    "(what|which) timers (are (set|running|active)|do i have)",
+    "how many timers (are (set|running|active|there)|do i have)",
+    examples={
+        "how long is left": {},
+        "how much time is left on the timer": {},
+        "how much time is left on the pasta timer": {"name": "pasta"},
+        "when does my timer ring": {},
+        "what timers are running": {},
+    },
+)
+async def left(turn: Turn, name: Name = "") -> str:
+    """Say how long a timer still runs, or all of them."""
+    names = [name] if name else list(turn.store)
+    running = {each: turn.store[each] for each in names if each in turn.store}
+    if not running:
+        return "There is no such timer." if name else "No timer is running."
+    remaining = {each: _left(turn, entry) for each, entry in running.items()}
+    return " ".join(f"{_title(each)}: {say_duration(time)}." for each, time in remaining.items())
+
+
+@plugin.on_start
+async def restore(home: Context) -> None:
+    """Take up the timers that were running; one that ended meanwhile rings now."""
+    for name, entry in list(home.store.items()):
+        _schedule(home.at(entry["site"]), name, _left(home, entry))
+
+
+def _schedule(home: Context, name: str, length: timedelta) -> None:
+    home.schedule(length, partial(_ring, home, name), name)
+
+
+async def _ring(home: Context, name: str) -> str:
+    """End the timer: an event for the hub, and words for the people."""
+    home.store.pop(name, None)
+    await home.event("timer_rang", name=name)
+    return f"Your {name} timer is done!".replace("  ", " ")
+
+
+def _left(home: Context, entry: dict[str, Any]) -> timedelta:
+    return max(timedelta(), datetime.fromisoformat(entry["ends"]) - home.now())
+
+
+def _title(name: str) -> str:
+    return f"{name} timer".strip().capitalize()

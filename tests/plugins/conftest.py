@@ -1,0 +1,3 @@
+from assistant.testing import assistant
+
+__all__ = ["assistant"]
