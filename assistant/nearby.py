@@ -68,13 +68,17 @@ class Nearby:
         if not 0 < len(text.split()) <= _MAX_WORDS:
             return []
         heard = _Heard(text)
-        found: dict[str, Near] = {}
+        owners: dict[str, int] = {}
         for skeleton in self._wordings(heard):
-            template = self._templates[skeleton.owner]
-            for sentence in heard.fill_all(skeleton.text, template):
-                ratio = fuzz.ratio(text, sentence)
-                if ratio >= _MIN_RATIO and sentence not in found:
-                    found[sentence] = Near(ratio, sentence, skeleton.owner)
+            for sentence in heard.fill_all(skeleton.text, self._templates[skeleton.owner]):
+                owners.setdefault(sentence, skeleton.owner)
+        best = process.extract(text, list(owners), scorer=fuzz.ratio, limit=2 * limit)
+        found: dict[str, Near] = {}
+        for sentence, _, _ in best:
+            tidy = spoken.tidy(sentence)
+            near = Near(fuzz.ratio(text, tidy), tidy, owners[sentence])
+            if near.ratio >= _MIN_RATIO:
+                found.setdefault(tidy, near)
         return sorted(found.values(), reverse=True)[:limit]
 
     def _wordings(self, heard: "_Heard") -> list[_Skeleton]:
@@ -128,8 +132,8 @@ class _Heard:
         options = (self.likely(template.types[name]) for name in slots)
         for values in itertools.islice(itertools.product(*options), _MAX_COMBINATIONS):
             said = dict(zip(slots, values, strict=True))
-            yield spoken.tidy(skeleton.format_map(said))
-            yield spoken.tidy(self._complete(skeleton, said, template))
+            yield self._complete(skeleton, said, template)
+            yield skeleton.format_map(said)
 
     def likely(self, kind: SlotType) -> list[str]:
         """Values that were heard as they stand, longest first, then those that sound alike."""

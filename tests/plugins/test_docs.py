@@ -1,0 +1,49 @@
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import assistant.testing
+from assistant.conflicts import conflicts
+from assistant.intents import Intents
+from assistant.loading import load_plugins
+from assistant.plugin import Plugin
+from assistant.settings import PluginSettings
+
+PAGE = Path(__file__).parents[2] / "docs" / "plugins.md"
+SNIPPETS = re.findall(
+    r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+)
+DICE, HEATING, TEA, CONFTEST, TEST = SNIPPETS
+
+
+def run(name, code, monkeypatch):
+    module = ModuleType(name)
+    monkeypatch.setitem(sys.modules, name, module)
+    exec(compile(code, f"{PAGE}#{name}", "exec"), vars(module))  # noqa: S102 - our own page
+    return module
+
+
+@pytest.mark.parametrize("code", [DICE, HEATING, TEA], ids=["dice", "heating", "tea"])
+async def test_every_plugin_on_the_page_answers_its_examples(assistant, monkeypatch, code):
+    plugin = run("snippet", code, monkeypatch).plugin
+    loaded, problems = load_plugins(PluginSettings(folder=Path("/nowhere")), extra=[plugin])
+    assert problems == []
+    intents = Intents(loaded, state_folder=Path("/nowhere"), timeout_s=1)
+    assert [str(conflict) for conflict in conflicts(intents)] == []
+    assistant.add(plugin)
+    for handler in plugin.handlers:
+        for sentence in handler.examples:
+            assert (await assistant.hear(sentence)).error is None
+
+
+async def test_the_test_on_the_page_passes(assistant, monkeypatch):
+    assert isinstance(run("tea", TEA, monkeypatch).plugin, Plugin)
+    module = run("test_tea", TEST, monkeypatch)
+    await module.test_tea_is_ready_after_four_minutes(assistant)
+
+
+def test_the_conftest_on_the_page_gives_the_fixture(monkeypatch):
+    assert run("conftest", CONFTEST, monkeypatch).assistant is assistant.testing.assistant
