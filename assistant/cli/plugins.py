@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from assistant.conflicts import conflicts
 from assistant.intents import Intents
@@ -23,12 +24,14 @@ ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings fi
 def list_plugins(config: ConfigOption = None) -> None:
     """Show every plugin, its intents, its file, and what is wrong with it."""
     intents = _load(load(config))
-    table = Table("plugin", "intents", "source", "status")
+    table = Table("plugin", "intents")
+    for heading in ("source", "status"):
+        table.add_column(heading, overflow="fold")
     for loaded in intents.plugins:
         names = ", ".join(bound.handler.name for bound in loaded.handlers)
-        table.add_row(loaded.plugin.name, names, loaded.plugin.source, "[green]loaded")
+        table.add_row(loaded.plugin.name, names, loaded.plugin.source, Text("loaded", "green"))
     for problem in intents.problems:
-        table.add_row(problem.plugin, "", "", f"[red]{problem.reason}")
+        table.add_row(problem.plugin, "", "", Text(problem.reason, "red"))
     Console().print(table)
 
 

@@ -32,10 +32,11 @@ def run(*words):
 
 
 def test_list_shows_what_is_loaded_and_what_is_not(folder):
-    (folder / "broken.py").write_text("import nothing_like_this")
+    (folder / "broken.py").write_text('raise ValueError("[red]")')
     result = run("list")
     assert result.exit_code == 0
     assert "switch_all" in result.output
+    assert "ValueError: [red] at" in result.output
     assert "broken.py:1" in result.output
 
 
