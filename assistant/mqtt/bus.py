@@ -1,0 +1,175 @@
+"""What the assistant says over MQTT and what it is asked, whether the broker is there or not."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+from random import SystemRandom
+from typing import Any
+
+from assistant.clock import Clock
+from assistant.errors import UserError
+from assistant.mqtt.commands import Command
+from assistant.mqtt.connection import device_id, read_credentials
+from assistant.mqtt.counters import Counters
+from assistant.mqtt.inbox import Inbox
+from assistant.mqtt.link import Link, Message
+from assistant.mqtt.outbox import Outbox
+from assistant.mqtt.payloads import (
+    Activity,
+    EventPayload,
+    EventType,
+    InfoPayload,
+    PartialPayload,
+    ReplyPayload,
+    StatePayload,
+)
+from assistant.mqtt.topics import Topics
+from assistant.settings import MqttSettings
+from assistant.turn import Reply
+
+_CHANCE = SystemRandom()
+_LONGEST_TOPIC_BYTES = 65_535
+
+
+class Bus:
+    """The assistant's side of the broker.
+
+    `run` keeps the connection; every other method may be called at any time, connected or not.
+    `info`, `state`, `mute`, `event`, `reply` and `partial` return at once, whatever the broker or
+    the disk does. Replies and events go through the outbox and arrive in order, at least once: one
+    that the broker took without living to acknowledge it is sent again, and (`turn`, `seq`) tells
+    the copies. Of info, state and mute the last value is kept, and said again on every connection;
+    partials are lost, and counted, while the broker is away.
+    """
+
+    def __init__(
+        self,
+        settings: MqttSettings,
+        site: str,
+        state_folder: Path,
+        clock: Clock,
+        outbox: Outbox,
+        *,
+        wall_time: Callable[[], float] = time.time,
+        chance: Callable[[], float] = _CHANCE.random,
+    ) -> None:
+        """Check what can be checked without the broker.
+
+        `wall_time` gives seconds since 1970, `chance` a number between 0 and 1 that spreads the
+        attempts to connect. Raises `UserError`, which names the setting, for a password file or
+        certificate that cannot be read and for a state folder that cannot be written.
+        """
+        read_credentials(settings)
+        self.topics = Topics(settings.base_topic, site)
+        self._site = site
+        self._outbox = outbox
+        self._wall_time = wall_time
+        self._info = InfoPayload()
+        self._state = StatePayload(since=wall_time())
+        self._link = Link(
+            settings,
+            settings.client_id or f"{settings.base_topic}-{site}-{device_id(state_folder)}",
+            self.topics,
+            clock,
+            outbox,
+            greeting=lambda: (self._info_message, self._state_message, self._mute_message),
+            hear=lambda message: self._inbox.take(
+                message.topic.value, message.payload, retained=message.retain
+            ),
+            chance=chance,
+        )
+        self._inbox = Inbox(
+            self.topics,
+            self._link.counters,
+            clock,
+            max_payload_bytes=settings.max_payload_bytes,
+            report=lambda line: self.event(EventType.ERROR, message=line),
+        )
+
+    async def run(self) -> None:
+        """Stay connected until cancelled, then say `offline` and disconnect within a second."""
+        await self._link.run()
+
+    @property
+    def connected(self) -> bool:
+        """The broker has been told `online`, and nothing has gone wrong since."""
+        return self._link.connected
+
+    async def first_connect(self) -> str | None:
+        """Wait for the end of the first attempt: None for success, else one line that says why."""
+        return await self._link.first_connect()
+
+    async def wait_connected(self) -> None:
+        """Wait until `connected`, for as long as it takes."""
+        await self._link.wait_connected()
+
+    @property
+    def counters(self) -> Counters:
+        """A copy of the counters, the outbox's included."""
+        counters = self._link.counters
+        dropped = counters.dropped + self._outbox.dropped
+        return replace(counters, dropped=dropped, expired=self._outbox.expired)
+
+    def info(self, info: InfoPayload) -> None:
+        """Replace what is said about this assistant."""
+        self._info = info
+        self._link.send(self._info_message)
+
+    def state(self, activity: Activity, turn: str | None = None) -> None:
+        """Say what the assistant does now, and for which turn."""
+        self._state = StatePayload(
+            state=activity, turn=turn, since=self._wall_time(), muted=self._state.muted
+        )
+        self._link.send(self._state_message)
+
+    def mute(self, *, muted: bool) -> None:
+        """Say that the microphone is, or is no longer, muted."""
+        self._state = self._state.model_copy(update={"muted": muted})
+        self._link.send(self._mute_message)
+        self._link.send(self._state_message)
+
+    def event(self, event_type: EventType, turn: str | None = None, **details: Any) -> None:
+        """Say that something happened; `details` stand beside the payload's own fields."""
+        payload = EventPayload(
+            event_type=event_type, site=self._site, at=self._wall_time(), turn=turn, **details
+        )
+        self._link.post(self.topics.event, payload.encode())
+
+    def reply(self, reply: Reply, *, seq: int = 0, final: bool = True) -> None:
+        """Say an answer, or its part number `seq`."""
+        payload = ReplyPayload.of(reply, seq=seq, final=final)
+        self._link.post(self.topics.reply, payload.encode())
+
+    def partial(self, turn: str, seq: int, text: str) -> None:
+        """Say the transcript so far of an utterance that goes on."""
+        payload = PartialPayload(turn=turn, site=self._site, seq=seq, text=text)
+        self._link.send(Message(self.topics.partial, payload.encode(), qos=0))
+
+    async def publish(self, topic: str, payload: str | bytes, *, retain: bool = False) -> None:
+        """Publish for a plugin, and return once the broker has acknowledged it.
+
+        Raises `UserError` for a topic nobody can publish on, and `TransientError` when the broker
+        is away or gives no answer: a command to a lamp is worthless an hour later, so it is not
+        kept.
+        """
+        if not 0 < len(topic.encode()) <= _LONGEST_TOPIC_BYTES or set(topic) & set("+#\0"):
+            raise UserError(f"cannot publish on {topic[:80]!r}: a topic has no +, # or NUL in it")
+        body = payload.encode() if isinstance(payload, str) else payload
+        await self._link.publish(Message(topic, body, retain=retain))
+
+    def commands(self) -> AsyncIterator[Command]:
+        """Every command, in order, for ever; meant for one consumer."""
+        return self._inbox.commands()
+
+    @property
+    def _info_message(self) -> Message:
+        return Message(self.topics.info, self._info.encode(), retain=True)
+
+    @property
+    def _state_message(self) -> Message:
+        return Message(self.topics.state, self._state.encode(), retain=True)
+
+    @property
+    def _mute_message(self) -> Message:
+        return Message(self.topics.mute, b"ON" if self._state.muted else b"OFF", retain=True)

@@ -1,0 +1,96 @@
+"""What others may ask of this assistant: bytes from outside become a command or a refusal."""
+
+import json
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+
+from assistant.errors import AssistantError
+from assistant.mqtt.topics import CommandName
+
+
+class RefusedCommandError(AssistantError):
+    """A command that cannot be obeyed; the message is one line that says why."""
+
+
+class Command(BaseModel):
+    """Something asked for; fields this version does not know are let through."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+
+    v: Literal[1] = 1
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Read plain text; a button may send whatever it likes."""
+        del text
+        return cls()
+
+
+class Say(Command):
+    """Answer this text as if it had been spoken."""
+
+    text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Take the whole payload as what to say."""
+        return cls(text=text)
+
+
+class Listen(Command):
+    """Open an utterance now, without a wake word."""
+
+
+class Cancel(Command):
+    """Give up the current turn."""
+
+
+class SetMute(Command):
+    """Stop or resume listening to the microphone."""
+
+    muted: bool
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Read `ON`, `OFF`, `true` or `false`, in any case."""
+        match text.strip().lower():
+            case "on" | "true":
+                return cls(muted=True)
+            case "off" | "false":
+                return cls(muted=False)
+        raise RefusedCommandError('expected ON, OFF, true, false or {"muted": true}')
+
+
+_MODELS: dict[CommandName, type[Command]] = {
+    CommandName.SAY: Say,
+    CommandName.LISTEN: Listen,
+    CommandName.CANCEL: Cancel,
+    CommandName.MUTE: SetMute,
+}
+
+
+def parse_command(name: CommandName, payload: bytes) -> Command:
+    """Read a command: a JSON object, or plain text.
+
+    Raises `RefusedCommandError`, in one line, for anything else.
+    """
+    model = _MODELS[name]
+    try:
+        text = payload.decode()
+        if text.lstrip().startswith("{"):
+            return model.model_validate(json.loads(text))
+        return model.from_text(text)
+    except UnicodeDecodeError as error:
+        raise RefusedCommandError("it is not UTF-8") from error
+    except ValidationError as error:
+        raise RefusedCommandError(_explain(error)) from error
+    except (ValueError, RecursionError) as error:  # too deep, or a number of too many digits
+        raise RefusedCommandError(f"it begins like JSON but is not: {error}") from error
+
+
+def _explain(error: ValidationError) -> str:
+    wrong = [
+        f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()
+    ]
+    return "; ".join(wrong)

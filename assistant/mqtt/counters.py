@@ -1,0 +1,21 @@
+"""What went through the bus, and what did not."""
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Counters:
+    """Messages since the start."""
+
+    published: int = 0
+    """Sent, and acknowledged where the broker acknowledges."""
+    dropped: int = 0
+    """Lost to a full queue, a full outbox, or (what may be lost) an absent broker."""
+    expired: int = 0
+    """Too old when the broker returned."""
+    refused_commands: int = 0
+    """Retained, too large, or not understood."""
+    dropped_commands: int = 0
+    """Pushed out of the full queue by newer ones."""
+    connects: int = 0
+    """Connections made."""

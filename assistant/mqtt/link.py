@@ -1,0 +1,298 @@
+"""Keeps one connection to the broker: connects, greets, sends in order, hears, says good-bye."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from random import SystemRandom
+
+import aiomqtt
+import structlog
+
+from assistant.clock import Clock
+from assistant.errors import TransientError, UserError
+from assistant.mqtt.connection import (
+    REFUSED_SUBSCRIPTION,
+    Failure,
+    address,
+    code_value,
+    explain,
+    open_client,
+    read_credentials,
+)
+from assistant.mqtt.counters import Counters
+from assistant.mqtt.outbox import Outbox
+from assistant.mqtt.topics import Topics
+from assistant.settings import MqttSettings
+
+_log = structlog.get_logger(__name__)
+
+_CHANCE = SystemRandom()
+_IN_FLIGHT = 16
+"""Messages sent and not yet acknowledged; paho itself sends at most 20."""
+_LIVE_CAPACITY = 64
+_STOP_DRAIN_S = 0.4
+_STOP_FAREWELL_S = 0.3
+_STABLE_S = 5.0
+"""A connection that lasts this long ends a series of failures: two clients with one identity
+would otherwise throw each other out without a pause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Something to publish."""
+
+    topic: str
+    payload: bytes
+    qos: int = 1
+    retain: bool = False
+    parcel_id: int | None = None
+    """Its place in the outbox, which it leaves once the broker has it."""
+    done: asyncio.Future[None] | None = None
+    """Told when the broker has it, or that it never will."""
+
+
+def backoff_s(failures: int, *, needs_a_person: bool = False, chance: float) -> float:
+    """Seconds to wait after `failures` failures before this one; `chance` is between 0 and 1.
+
+    Spread over the whole span, so that many clients do not return at once; short enough that a
+    broker is found again within five seconds, unless only a person can help.
+    """
+    if needs_a_person:
+        return 15.0 * (1 + chance)
+    return min(4.0, 0.25 * 2.0 ** min(failures, 8)) * chance
+
+
+class Link:
+    """One connection at a time, a new client for each attempt."""
+
+    def __init__(
+        self,
+        settings: MqttSettings,
+        identifier: str,
+        topics: Topics,
+        clock: Clock,
+        outbox: Outbox,
+        *,
+        greeting: Callable[[], Sequence[Message]],
+        hear: Callable[[aiomqtt.Message], None],
+        chance: Callable[[], float] = _CHANCE.random,
+    ) -> None:
+        """`greeting` gives the last values, said on every connection before `online`."""
+        self.counters = Counters()
+        self._settings = settings
+        self._identifier = identifier
+        self._topics = topics
+        self._clock = clock
+        self._outbox = outbox
+        self._greeting = greeting
+        self._hear = hear
+        self._chance = chance
+        self._client: aiomqtt.Client | None = None
+        self._live: deque[Message] = deque()
+        self._work = asyncio.Event()
+        self._delivered_all = asyncio.Event()
+        self._online = asyncio.Event()
+        self._tried = asyncio.Event()
+        self._first_failure: str | None = None
+        self._told: str | None = None
+        self._stopping = False
+
+    @property
+    def connected(self) -> bool:
+        """The broker has been told `online`, and nothing has gone wrong since."""
+        return self._online.is_set()
+
+    async def first_connect(self) -> str | None:
+        """Wait for the end of the first attempt: None for success, else one line that says why."""
+        await self._tried.wait()
+        return self._first_failure
+
+    async def wait_connected(self) -> None:
+        """Wait until `connected`."""
+        await self._online.wait()
+
+    def post(self, topic: str, payload: bytes) -> None:
+        """Send, by way of the outbox, whenever the broker is there."""
+        self._outbox.append(topic, payload)
+        self._delivered_all.clear()
+        self._work.set()
+
+    def send(self, message: Message) -> None:
+        """Send now, or never: without a connection, or pushed out by newer ones, it is lost."""
+        if self._client is None:
+            self._lose(message)
+            return
+        if len(self._live) >= _LIVE_CAPACITY:
+            self._lose(self._live.popleft())
+        self._live.append(message)
+        self._work.set()
+
+    async def publish(self, message: Message) -> None:
+        """Send now and wait for the acknowledgement; `TransientError` when none will come."""
+        done = asyncio.get_running_loop().create_future()
+        self.send(replace(message, done=done))
+        try:
+            await done
+        except aiomqtt.MqttError as error:
+            host, port = address(self._settings)
+            broker = f"the MQTT broker {host}:{port}"
+            raise TransientError(f"{broker} did not take {message.topic}: {error}") from error
+
+    async def run(self) -> None:
+        """Stay connected until cancelled, then say `offline` and disconnect within a second."""
+        self._stopping = False
+        keeper = asyncio.create_task(self._keep_connected(), name="mqtt-keeper")
+        try:
+            await asyncio.wait({keeper})
+            keeper.result()
+        finally:
+            self._stopping = True
+            try:
+                if self.connected:
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self._delivered_all.wait(), _STOP_DRAIN_S)
+            finally:
+                keeper.cancel()
+                await asyncio.wait({keeper}, timeout=2 * _STOP_FAREWELL_S)
+
+    async def _keep_connected(self) -> None:
+        failures = 0
+        while not self._stopping:
+            if self._outbox.checkpoint_due:
+                await self._outbox.checkpoint()
+            began = self._clock.now()
+            failure = await self._attempt()
+            self._tell(failure)
+            if self._clock.now() - began >= _STABLE_S:
+                failures = 0
+            delay = backoff_s(
+                failures, needs_a_person=failure.needs_a_person, chance=self._chance()
+            )
+            failures += 1
+            await self._clock.sleep(delay)
+
+    async def _attempt(self) -> Failure:
+        """Connect and serve until something goes wrong; returns what did."""
+        failure: Failure | None = None
+        try:
+            credentials = await asyncio.to_thread(read_credentials, self._settings)
+            client = open_client(self._settings, credentials, self._identifier, self._topics.status)
+            async with client:
+                await self._serve(client)
+        except* (aiomqtt.MqttError, UserError) as group:
+            failure = explain(_first_leaf(group), self._settings)
+        return failure or explain(aiomqtt.MqttError("the connection ended"), self._settings)
+
+    async def _serve(self, client: aiomqtt.Client) -> None:
+        self._client = client
+        try:
+            await self._greet(client)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._receive(client), name="mqtt-receive")
+                tasks.create_task(self._send(client), name="mqtt-send")
+        except asyncio.CancelledError:
+            with suppress(aiomqtt.MqttError):
+                await client.publish(
+                    self._topics.status, "offline", qos=1, retain=True, timeout=_STOP_FAREWELL_S
+                )
+            raise
+        finally:
+            self._client = None
+            self._online.clear()
+            while self._live:
+                self._lose(self._live.popleft())
+
+    async def _greet(self, client: aiomqtt.Client) -> None:
+        """Listen before saying `online`, so that who answers to that is heard."""
+        wanted = [(topic, 1) for topic in self._topics.commands]
+        for (topic, _), code in zip(wanted, await client.subscribe(wanted), strict=True):
+            if code_value(code) in REFUSED_SUBSCRIPTION:
+                _log.error(f"the MQTT broker forbids listening to {topic}: check its access list")
+        for message in self._greeting():
+            await self._publish(client, message)
+        await self._publish(client, Message(self._topics.status, b"online", retain=True))
+        self.counters.connects += 1
+        self._told = None
+        self._online.set()
+        self._tried.set()
+        host, port = address(self._settings)
+        _log.info("connected to the MQTT broker", host=host, port=port, waiting=self._outbox.depth)
+
+    async def _receive(self, client: aiomqtt.Client) -> None:
+        async for message in client.messages:
+            self._hear(message)
+
+    async def _send(self, client: aiomqtt.Client) -> None:
+        """Send in order, a window of messages at a time, whatever is posted or sent."""
+        window = asyncio.Semaphore(_IN_FLIGHT)
+        last = 0
+        async with asyncio.TaskGroup() as flights:
+            while True:
+                self._work.clear()
+                parcels = self._outbox.after(last, _IN_FLIGHT)
+                batch = [Message(p.topic, p.payload, parcel_id=p.id) for p in parcels]
+                batch += self._live
+                self._live.clear()
+                for message in batch:
+                    await window.acquire()
+                    flights.create_task(
+                        self._deliver(client, message, window), name=f"mqtt-send {message.topic}"
+                    )
+                last = parcels[-1].id if parcels else last
+                if self._outbox.checkpoint_due:
+                    flights.create_task(self._outbox.checkpoint(), name="mqtt-checkpoint")
+                if not batch:
+                    self._note_delivery()
+                    await self._work.wait()
+
+    async def _deliver(
+        self, client: aiomqtt.Client, message: Message, window: asyncio.Semaphore
+    ) -> None:
+        try:
+            await self._publish(client, message)
+        except (aiomqtt.MqttError, asyncio.CancelledError):
+            if message.parcel_id is None:
+                self._lose(message)
+            raise
+        finally:
+            window.release()
+        if message.parcel_id is not None:
+            self._outbox.delete(message.parcel_id)
+            self._note_delivery()
+        if message.done and not message.done.done():
+            message.done.set_result(None)
+
+    async def _publish(self, client: aiomqtt.Client, message: Message) -> None:
+        await client.publish(message.topic, message.payload, message.qos, message.retain)
+        self.counters.published += 1
+
+    def _lose(self, message: Message) -> None:
+        """Count what is gone for good; a last value is not, it is said again."""
+        self.counters.dropped += message.done is not None or not message.retain
+        if message.done and not message.done.done():
+            message.done.set_exception(aiomqtt.MqttError("there is no connection"))
+
+    def _note_delivery(self) -> None:
+        if self._outbox.depth == 0:
+            self._delivered_all.set()
+
+    def _tell(self, failure: Failure) -> None:
+        """One line for each new reason; the repetitions are for those who debug."""
+        if not self._tried.is_set():
+            self._first_failure = failure.reason
+            self._tried.set()
+        if failure.reason == self._told:
+            _log.debug(failure.reason)
+        elif failure.needs_a_person:
+            _log.error(failure.reason)
+        else:
+            _log.warning(failure.reason)
+        self._told = failure.reason
+
+
+def _first_leaf(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,145 @@
+"""What this assistant publishes: one model for each topic, with a version field."""
+
+from enum import StrEnum
+from importlib.metadata import version
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from assistant.turn import EndReason, Reply, Timings
+
+VERSION: Literal[1] = 1
+"""Raised when a field changes its meaning or goes; a new field does not raise it."""
+
+
+class Payload(BaseModel):
+    """Something published."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    v: Literal[1] = VERSION
+
+    def encode(self) -> bytes:
+        """UTF-8 JSON; a value JSON does not know is written as its `str`."""
+        return self.model_dump_json(fallback=str).encode()
+
+
+class Lifecycle(StrEnum):
+    """How far the daemon has come."""
+
+    INIT = "init"
+    """Loading; not listening yet."""
+    READY = "ready"
+    ALERT = "alert"
+    """Something needs a person, such as a microphone that is gone."""
+
+
+class InfoPayload(Payload):
+    """What runs here."""
+
+    version: str = Field(default_factory=lambda: version("assistant"))
+    """Of the software."""
+    lifecycle: Lifecycle = Lifecycle.INIT
+    problem: str | None = None
+    """Why `lifecycle` is `alert`, in one line."""
+    model: str | None = None
+    microphone: str | None = None
+    plugins: tuple[str, ...] = ()
+    config_hash: str | None = None
+    """Changes when a setting changes; secrets are not part of it."""
+
+
+class Activity(StrEnum):
+    """What the assistant is doing, in Home Assistant's own words."""
+
+    IDLE = "idle"
+    LISTENING = "listening"
+    PROCESSING = "processing"
+    RESPONDING = "responding"
+
+
+class StatePayload(Payload):
+    """What the assistant is doing."""
+
+    state: Activity = Activity.IDLE
+    turn: str | None = None
+    since: float
+    """Seconds since 1970, UTC."""
+    muted: bool = False
+
+
+class EventType(StrEnum):
+    """Everything that can happen."""
+
+    WAKE = "wake"
+    SPEECH_START = "speech_start"
+    SPEECH_END = "speech_end"
+    INTENT = "intent"
+    REPLY = "reply"
+    ERROR = "error"
+
+
+class EventPayload(Payload):
+    """Something that happened; what more is known of it stands beside these fields."""
+
+    model_config = ConfigDict(extra="allow")
+
+    event_type: EventType
+    site: str
+    at: float
+    """Seconds since 1970, UTC."""
+    turn: str | None = None
+
+    def encode(self) -> bytes:
+        """UTF-8 JSON without the fields that do not apply."""
+        return self.model_dump_json(fallback=str, exclude_none=True).encode()
+
+
+class ReplyPayload(Payload):
+    """An answer, or one part of it: (`turn`, `seq`) names it, so a repeated one can be told."""
+
+    turn: str
+    site: str
+    seq: int = Field(default=0, ge=0)
+    """Counts the parts of one turn's answer."""
+    text: str
+    final: bool = True
+    """No part of this answer follows."""
+    transcript: str
+    intent: str | None
+    slots: dict[str, Any]
+    confidence: float
+    """Mean probability of the transcript's tokens, 0 to 1."""
+    end_reason: EndReason
+    passes: int
+    """Forward passes of the language model."""
+    timings_ms: Timings
+
+    @classmethod
+    def of(cls, reply: Reply, *, seq: int = 0, final: bool = True) -> Self:
+        """Say `reply`, or the part of it that `seq` counts."""
+        turn = reply.turn
+        return cls(
+            turn=turn.id,
+            site=turn.site,
+            seq=seq,
+            text=reply.text,
+            final=final,
+            transcript=turn.transcript,
+            intent=turn.intent,
+            slots=dict(turn.slots),
+            confidence=turn.confidence,
+            end_reason=reply.end_reason,
+            passes=reply.passes,
+            timings_ms=reply.timings,
+        )
+
+
+class PartialPayload(Payload):
+    """The transcript of an utterance that still goes on; each replaces the one before."""
+
+    turn: str
+    site: str
+    seq: int = Field(ge=0)
+    """Counts the partials of one turn."""
+    text: str

@@ -1,0 +1,178 @@
+"""The outbox: bounded, durable, and never the reason that something fails."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from assistant.errors import UserError
+from assistant.mqtt.outbox import Outbox, Parcel
+
+
+class WallClock:
+    """Seconds since 1970, moved by hand."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def open_outbox(folder: Path, **options: Any) -> Outbox:
+    return Outbox(folder, **{"max_count": 100, "max_age_s": 60.0} | options)
+
+
+def payloads(outbox: Outbox) -> list[bytes]:
+    return [parcel.payload for parcel in outbox.after(0, 1000)]
+
+
+def test_gives_back_in_order_what_is_not_deleted(tmp_path: Path):
+    with open_outbox(tmp_path) as outbox:
+        for number in range(4):
+            outbox.append("t", b"%d" % number)
+        first, second = outbox.after(0, 2)
+        assert first == Parcel(first.id, "t", b"0")
+        assert [parcel.payload for parcel in outbox.after(second.id, 10)] == [b"2", b"3"]
+        outbox.delete(first.id)
+        outbox.delete(first.id)
+        assert payloads(outbox) == [b"1", b"2", b"3"]
+        assert outbox.depth == 3
+
+
+def test_keeps_everything_over_a_restart_and_never_uses_an_id_again(tmp_path: Path):
+    with open_outbox(tmp_path) as outbox:
+        outbox.append("t", b"delivered")
+        outbox.append("t", b"waiting")
+        delivered, waiting = outbox.after(0, 2)
+        outbox.delete(delivered.id)
+    with open_outbox(tmp_path) as outbox:
+        assert outbox.after(0, 2) == [waiting]
+        outbox.delete(waiting.id)
+        outbox.append("t", b"new")
+        assert outbox.after(0, 2)[0].id > waiting.id
+
+
+_CRASH = """
+import sys, os, signal
+from pathlib import Path
+from assistant.mqtt.outbox import Outbox
+outbox = Outbox(Path(sys.argv[1]), max_count=100, max_age_s=60)
+for number in range(10):
+    outbox.append("t", b"%d" % number)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_survives_a_crash(tmp_path: Path):
+    crashed = subprocess.run([sys.executable, "-c", _CRASH, tmp_path], check=False, timeout=30)
+    assert crashed.returncode == -signal.SIGKILL
+    with open_outbox(tmp_path) as outbox:
+        assert payloads(outbox) == [b"%d" % number for number in range(10)]
+
+
+def test_drops_the_oldest_when_full_and_counts_it(tmp_path: Path):
+    with open_outbox(tmp_path, max_count=3) as outbox:
+        for number in range(5):
+            outbox.append("t", b"%d" % number)
+        assert payloads(outbox) == [b"2", b"3", b"4"]
+        assert (outbox.dropped, outbox.depth) == (2, 3)
+
+
+def test_drops_the_expired_and_counts_them(tmp_path: Path):
+    wall = WallClock()
+    with open_outbox(tmp_path, wall_time=wall) as outbox:
+        outbox.append("t", b"old")
+        outbox.append("t", b"old too")
+        wall.seconds += 59
+        outbox.append("t", b"new")
+        assert len(payloads(outbox)) == 3
+    wall.seconds += 2
+    with open_outbox(tmp_path, wall_time=wall) as outbox:
+        assert payloads(outbox) == [b"new"]
+        assert (outbox.expired, outbox.depth) == (2, 1)
+
+
+@pytest.mark.parametrize("damage", [b"this is no database" * 100, b""])
+def test_a_damaged_file_is_started_anew(tmp_path: Path, damage: bytes):
+    path = tmp_path / "outbox.sqlite"
+    path.write_bytes(damage)
+    with capture_logs() as logs, open_outbox(tmp_path) as outbox:
+        outbox.append("t", b"new")
+        assert payloads(outbox) == [b"new"]
+    assert len(logs) == bool(damage)
+    if damage:
+        assert (tmp_path / "outbox.sqlite.broken").read_bytes() == damage
+        assert logs[0]["event"] == "the outbox was corrupt and is started anew"
+
+
+def test_a_damaged_page_is_found_at_the_start(tmp_path: Path):
+    with open_outbox(tmp_path) as outbox:
+        for _ in range(100):
+            outbox.append("t", b"x" * 1000)
+    path = tmp_path / "outbox.sqlite"
+    content = bytearray(path.read_bytes())
+    content[3 * 4096 : 8 * 4096] = os.urandom(5 * 4096)
+    path.write_bytes(content)
+    with capture_logs() as logs, open_outbox(tmp_path) as outbox:
+        assert outbox.depth == 0
+    assert len(logs) == 1
+
+
+def test_a_file_of_an_unknown_format_is_moved_aside(tmp_path: Path):
+    db = sqlite3.connect(tmp_path / "outbox.sqlite")
+    db.execute("PRAGMA user_version = 9")
+    db.close()
+    with capture_logs() as logs, open_outbox(tmp_path) as outbox:
+        assert outbox.depth == 0
+    assert logs[0]["error"] == "its format 9 is unknown"
+
+
+def test_a_failing_disk_costs_the_message_and_one_line(tmp_path: Path):
+    with open_outbox(tmp_path) as outbox:
+        outbox.append("t", b"kept")
+        outbox._db.execute("PRAGMA query_only = ON")
+        with capture_logs() as logs:
+            outbox.append("t", b"lost")
+            outbox.append("t", b"lost")
+        assert [log["event"] for log in logs] == ["the outbox cannot be used"]
+        outbox._db.execute("PRAGMA query_only = OFF")
+        outbox.append("t", b"kept too")
+        assert payloads(outbox) == [b"kept", b"kept too"]
+        assert outbox.dropped == 2
+
+
+def test_a_second_assistant_in_the_same_folder_is_refused(tmp_path: Path):
+    with (
+        open_outbox(tmp_path),
+        pytest.raises(UserError, match=r"another assistant uses .* \(state_folder\)"),
+    ):
+        open_outbox(tmp_path)
+    open_outbox(tmp_path).close()
+
+
+def test_a_state_folder_that_cannot_be_made_is_named(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="set state_folder"):
+        open_outbox(tmp_path / "file" / "state")
+
+
+async def test_a_checkpoint_shrinks_nothing_that_waits(tmp_path: Path):
+    with open_outbox(tmp_path, max_count=500) as outbox:
+        assert not outbox.checkpoint_due
+        for number in range(300):
+            outbox.append("t", b"%d" % number)
+        assert outbox.checkpoint_due
+        await outbox.checkpoint()
+        log_bytes = (tmp_path / "outbox.sqlite-wal").stat().st_size
+        for number in range(100):
+            outbox.append("t", b"%d" % number)
+        assert (tmp_path / "outbox.sqlite-wal").stat().st_size == log_bytes
+        assert not outbox.checkpoint_due
+        assert outbox.depth == 400
