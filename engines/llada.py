@@ -71,6 +71,23 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return (wide * cos + torch.cat([-right, left], dim=-1) * sin).to(x.dtype)
 
 
+def propose_tokens(
+    logits: Tensor, targets: Tensor, noise: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Pick a token for each position and weigh it: ids and log-probabilities [...].
+
+    `logits` are [..., V]; a target of -1 asks for the most probable token, `noise` added, and
+    any other for itself. Near certainty the logarithm stays exact where float32 would round the
+    probability to one.
+    """
+    top, best = logits.max(dim=-1, keepdim=True)
+    rest = (logits - top).exp().scatter(-1, best, 0.0).sum(dim=-1)
+    picked = best if noise is None else (logits + noise).argmax(dim=-1, keepdim=True)
+    tokens = torch.where(targets[..., None] >= 0, targets[..., None], picked)
+    log_probability = (logits.gather(-1, tokens) - top)[..., 0] - rest.log1p()
+    return tokens[..., 0], log_probability
+
+
 class Block(nn.Module):
     """Pre-norm attention and gated MLP."""
 

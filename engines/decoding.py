@@ -1,0 +1,249 @@
+"""Block diffusion decoding: which masked positions to commit, and when.
+
+A response starts as masks and is filled block by block, left to right. In each pass the model
+proposes a token for every masked position of the block and the schedule's rule says how many to
+keep, best first. The model is a `Backend`: no logits pass through here.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+import numpy as np
+
+from engines.backends import Backend, Context, Ids, Proposal, Query
+from engines.schedule import Schedule
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One response to make."""
+
+    context: Context
+    schedule: Schedule = field(default_factory=Schedule)
+    template: tuple[int | None, ...] = ()
+    """Tokens given in advance, None where the model decides; positions behind it are free."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockEvent:
+    """A finished block."""
+
+    handle: int
+    """Which request, as `Decoder.add` named it."""
+    block: int
+    tokens: tuple[int, ...]
+    confidence: tuple[float, ...]
+    """Probability of each token when it was committed; 1 where it was given."""
+    passes: int
+    """Passes spent on the request so far."""
+    last: bool
+    stopped: bool
+    """The response ended with a stop token, not for want of room."""
+
+
+class _Response:
+    """A request on its way: what is committed, and what the next pass is for."""
+
+    def __init__(self, handle: int, request: Request, backend: Backend) -> None:
+        schedule = request.schedule
+        self.handle, self.schedule, self.mask_id = handle, schedule, backend.mask_id
+        self.tokens = np.full(schedule.blocks * schedule.block_length, self.mask_id)
+        for position, token in enumerate(request.template):
+            if token is not None:
+                self.tokens[position] = token
+        self.log_probability = np.zeros(len(self.tokens), dtype=np.float32)
+        self.context_length = len(request.context)
+        self.block = self.passes = 0
+        self.passes_of = [0] * schedule.blocks
+        self.masks_of = [self._masked(block).size for block in range(schedule.blocks)]
+        self.computed = -self.context_length  # keys and values before it are final
+        self.state = backend.admit(request.context, schedule)
+
+    def _span(self, block: int) -> tuple[int, int]:
+        return block * self.schedule.block_length, (block + 1) * self.schedule.block_length
+
+    def _limit(self) -> int:
+        """Return the position of the first stop token, or the length of the response."""
+        stops = np.flatnonzero(np.isin(self.tokens, self.schedule.stop_ids))
+        return int(stops[0]) if stops.size else len(self.tokens)
+
+    def _masked(self, block: int) -> Ids:
+        start, stop = self._span(block)
+        stop = min(stop, self._limit())
+        return start + np.flatnonzero(self.tokens[start:stop] == self.mask_id)
+
+    def _window(self) -> list[int]:
+        """Blocks to denoise in the next pass: the first unfinished one, and those it lets in."""
+        window = [self.block]
+        while len(window) <= self.schedule.lookahead and window[-1] + 1 < len(self.masks_of):
+            left, masks = self._masked(window[-1]).size, self.masks_of[window[-1]]
+            ended = self._limit() < self._span(window[-1])[1]
+            if ended or left > (1 - self.schedule.activation) * masks:
+                break
+            window.append(window[-1] + 1)
+        return window
+
+    def query(self) -> Query:
+        """Return what the next pass must compute."""
+        window = self._window()
+        start, stop = self._span(self.block)[0], self._span(window[-1])[1]
+        match self.schedule.cache:
+            case "exact":
+                begin, self.computed = self.computed, start
+            case "prefix" if self.passes_of[self.block]:
+                begin, stop = start, len(self.tokens)
+            case "dual" if self.passes_of[self.block]:
+                begin = start
+            case _:
+                begin, stop = -self.context_length, len(self.tokens)
+        # a full pass also returns to masks that blocks out of patience left behind
+        blocks = [*range(self.block), *window] if begin < 0 else window
+        active = np.concatenate([self._masked(block) for block in blocks])
+        seed = (self.schedule.seed, self.passes)
+        return Query(
+            self.state, self.tokens, begin, stop, active, None, self.schedule.temperature, seed
+        )
+
+    def commit(self, query: Query, proposal: Proposal) -> None:
+        """Keep the proposals that the rule grants, block by block."""
+        block_of = np.maximum(query.active // self.schedule.block_length, self.block)
+        for block in np.unique(block_of):
+            mine = np.flatnonzero(block_of == block)
+            mine = mine[np.argsort(-proposal.log_probability[mine], kind="stable")]
+            ranked = proposal.log_probability[mine]
+            quota = self.schedule.rule.quota(ranked, self.passes_of[block], self.masks_of[block])
+            # without this the first unfinished block might never end
+            chosen = mine[: max(quota, 1 if block == self.block else 0)]
+            self.tokens[query.active[chosen]] = proposal.tokens[chosen]
+            self.log_probability[query.active[chosen]] = proposal.log_probability[chosen]
+            self.passes_of[block] += 1
+        self.passes += 1
+
+    def _unfinished(self) -> bool:
+        patient = self.passes_of[self.block] < self.schedule.patience
+        return patient and self._masked(self.block).size > 0
+
+    def finished(self) -> Iterator[BlockEvent]:
+        """Hand out blocks without masks, and move on."""
+        while self.block < len(self.masks_of) and not self._unfinished():
+            start, stop = self._span(self.block)
+            limit = self._limit()
+            tokens = self.tokens[start : min(stop, limit)]
+            stopped = limit < stop
+            last = stopped or stop == len(self.tokens)
+            yield BlockEvent(
+                handle=self.handle,
+                block=self.block,
+                tokens=tuple(tokens.tolist()),
+                confidence=tuple(
+                    np.exp(self.log_probability[start : start + len(tokens)]).tolist()
+                ),
+                passes=self.passes,
+                last=last,
+                stopped=stopped,
+            )
+            self.block = len(self.masks_of) if last else self.block + 1
+
+
+class Decoder:
+    """Denoises several requests in one batch; they join and leave between passes."""
+
+    def __init__(self, backend: Backend, *, batch: int = 8) -> None:
+        """Decode at most `batch` requests at a time; further ones wait."""
+        self._backend, self._batch = backend, batch
+        self._waiting: deque[tuple[int, Request]] = deque()
+        self._running: list[_Response] = []
+        self._handles = count()
+
+    @property
+    def busy(self) -> bool:
+        """Some request is not finished."""
+        return bool(self._waiting or self._running)
+
+    def add(self, request: Request) -> int:
+        """Queue a request and return its handle; raise `ValueError` if it cannot be decoded."""
+        _check(request, self._backend)
+        handle = next(self._handles)
+        self._waiting.append((handle, request))
+        return handle
+
+    def cancel(self, handle: int) -> None:
+        """Forget a request, if it is still there; no further event names it."""
+        self._waiting = deque(entry for entry in self._waiting if entry[0] != handle)
+        for response in [response for response in self._running if response.handle == handle]:
+            self._leave(response)
+
+    def step(self) -> list[BlockEvent]:
+        """Run one pass for all requests that there is room for; return the blocks it finished."""
+        events = self._admit()
+        if not self._running:
+            return events
+        queries = [response.query() for response in self._running]
+        proposals = self._backend.propose(queries)
+        for response, query, proposal in zip(list(self._running), queries, proposals, strict=True):
+            response.commit(query, proposal)
+            events += self._collect(response)
+        return events
+
+    def close(self) -> None:
+        """Forget all requests."""
+        self._waiting.clear()
+        for response in list(self._running):
+            self._leave(response)
+
+    def _admit(self) -> list[BlockEvent]:
+        events: list[BlockEvent] = []
+        while self._waiting and len(self._running) < self._batch:
+            response = _Response(*self._waiting.popleft(), self._backend)
+            self._running.append(response)
+            events += self._collect(response)  # a template may leave nothing to decide
+        return events
+
+    def _collect(self, response: _Response) -> list[BlockEvent]:
+        events = list(response.finished())
+        if events and events[-1].last:
+            self._leave(response)
+        return events
+
+    def _leave(self, response: _Response) -> None:
+        self._running.remove(response)
+        self._backend.release(response.state)
+
+
+def decode(
+    backend: Backend,
+    requests: Sequence[Request],
+    cancel: Callable[[], bool] = lambda: False,
+    *,
+    batch: int = 8,
+) -> Iterator[BlockEvent]:
+    """Stream the blocks of `requests` as they finish; a handle is an index into `requests`.
+
+    `cancel` is asked before every pass; once it says so, or the caller stops listening, no
+    further pass is spent. Raises `ValueError` for a request that the backend cannot decode.
+    """
+    decoder = Decoder(backend, batch=batch)
+    for request in requests:
+        decoder.add(request)
+    try:
+        while decoder.busy and not cancel():
+            yield from decoder.step()
+    finally:
+        decoder.close()
+
+
+def _check(request: Request, backend: Backend) -> None:
+    """Refuse what would decode to nonsense."""
+    schedule = request.schedule
+    allowed = ("none", "exact") if backend.block_causal else ("none", "prefix", "dual")
+    if schedule.cache not in allowed:
+        raise ValueError(f"this model cannot use cache {schedule.cache!r}; use one of {allowed}")
+    if schedule.max_new_tokens < 1 or schedule.block_length < 1:
+        raise ValueError("max_new_tokens and block_length must be at least 1")
+    if len(request.template) > schedule.blocks * schedule.block_length:
+        raise ValueError(
+            f"a template of {len(request.template)} tokens does not fit "
+            f"{schedule.max_new_tokens} new ones"
+        )

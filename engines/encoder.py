@@ -1,0 +1,84 @@
+"""Whisper's encoder (Radford et al. 2022, section 2.2), with the published parameter names."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+@dataclass(frozen=True, slots=True)
+class WhisperConfig:
+    """The encoder's shape, in the words of the published `config.json`."""
+
+    d_model: int
+    encoder_layers: int
+    encoder_attention_heads: int
+    encoder_ffn_dim: int
+    num_mel_bins: int = 80
+    max_source_positions: int = 1500
+    """Frames of 20 ms that the position table covers."""
+
+
+class _SelfAttention(nn.Module):
+    def __init__(self, size: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.q_proj = nn.Linear(size, size)
+        self.k_proj = nn.Linear(size, size, bias=False)
+        self.v_proj = nn.Linear(size, size)
+        self.out_proj = nn.Linear(size, size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = (
+            projected.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [B, H, T, D]
+            for projected in (self.q_proj(x), self.k_proj(x), self.v_proj(x))
+        )
+        attended = functional.scaled_dot_product_attention(q, k, v)
+        return self.out_proj(attended.transpose(1, 2).flatten(2))
+
+
+class _Layer(nn.Module):
+    def __init__(self, config: WhisperConfig) -> None:
+        super().__init__()
+        size = config.d_model
+        self.self_attn_layer_norm = nn.LayerNorm(size)
+        self.self_attn = _SelfAttention(size, config.encoder_attention_heads)
+        self.final_layer_norm = nn.LayerNorm(size)
+        self.fc1 = nn.Linear(size, config.encoder_ffn_dim)
+        self.fc2 = nn.Linear(config.encoder_ffn_dim, size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.self_attn(self.self_attn_layer_norm(x))
+        return x + self.fc2(functional.gelu(self.fc1(self.final_layer_norm(x))))
+
+
+class WhisperEncoder(nn.Module):
+    """Log-mel features to one state every 20 ms, 30 s at a time."""
+
+    def __init__(self, config: WhisperConfig) -> None:
+        super().__init__()
+        size = config.d_model
+        self.config = config
+        self.conv1 = nn.Conv1d(config.num_mel_bins, size, 3, padding=1)
+        self.conv2 = nn.Conv1d(size, size, 3, stride=2, padding=1)
+        self.embed_positions = nn.Embedding(config.max_source_positions, size)
+        self.layers = nn.ModuleList(_Layer(config) for _ in range(config.encoder_layers))
+        self.layer_norm = nn.LayerNorm(size)
+
+    def forward(self, features: Tensor, taps: Iterable[int] = ()) -> tuple[Tensor, list[Tensor]]:
+        """Turn features [B, mels, T] into states [B, T / 2, d], and the states at `taps`.
+
+        Tap 0 is what enters the first layer, tap i what leaves layer i; the returned states
+        have gone through the last norm, the taps have not.
+        """
+        x = functional.gelu(self.conv1(features))
+        x = functional.gelu(self.conv2(x)).transpose(1, 2)
+        states = [x + self.embed_positions.weight[: x.shape[1]]]
+        for layer in self.layers:
+            states.append(layer(states[-1]))
+        return self.layer_norm(states[-1]), [states[tap] for tap in taps]
+
+    def output_lengths(self, frames: Tensor) -> Tensor:
+        """Return the states made of so many feature frames."""
+        return (frames - 1) // 2 + 1

@@ -1,0 +1,109 @@
+"""How a response is decoded: block by block, by which rule, with which cache.
+
+Sources: LLaDA (arXiv 2502.09992, appendix A.3) and Fast-dLLM (arXiv 2505.22618, section 3).
+"""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+CacheKind = Literal["none", "prefix", "dual", "exact"]
+"""What a pass recomputes after the first of a block.
+
+`none`: everything. `prefix`: the block and all behind it. `dual`: the block. These suit
+bidirectional models; the last two are approximate. `exact` suits block-causal models, where
+the keys and values of a finished block never change: the block, and once the finished one.
+"""
+
+
+class Rule(Protocol):
+    """How many of a block's masked positions to commit after a pass."""
+
+    def quota(self, ranked: Floats, passes: int, masks: int) -> int:
+        """Count them.
+
+        `ranked` holds the proposals' log-probabilities, best first; `passes` were spent on the
+        block before this one; it began with `masks`.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """A fixed number of passes per block, the remainder going to the first (the reference)."""
+
+    per_block: int
+
+    def quota(self, ranked: Floats, passes: int, masks: int) -> int:
+        """Count an even share of the masks."""
+        base, extra = divmod(masks, self.per_block)
+        return base + (passes < extra)
+
+
+@dataclass(frozen=True, slots=True)
+class Exactly:
+    """So many tokens each pass."""
+
+    tokens: int
+
+    def quota(self, ranked: Floats, passes: int, masks: int) -> int:
+        """Count the same whatever the model says."""
+        return self.tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """Everything at least this probable."""
+
+    probability: float
+
+    def quota(self, ranked: Floats, passes: int, masks: int) -> int:
+        """Count the confident ones."""
+        return int((ranked >= np.log(self.probability)).sum())
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """The largest n with `(n + 1)(1 - c_n) < factor` (Fast-dLLM, theorem 1)."""
+
+    factor: float
+
+    def quota(self, ranked: Floats, passes: int, masks: int) -> int:
+        """Count those that may be committed in parallel as if one by one."""
+        doubt = -np.expm1(ranked)
+        return int(((np.arange(len(ranked)) + 2) * doubt < self.factor).sum())
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How one response is decoded."""
+
+    max_new_tokens: int = 128
+    """Rounded up to whole blocks."""
+    block_length: int = 32
+    rule: Rule = Threshold(0.9)
+    cache: CacheKind = "exact"
+    temperature: float = 0.0
+    """Of the Gumbel noise on the proposals; their confidence is taken without it."""
+    seed: int = 0
+    cfg_scale: float = 0.0
+    """Classifier-free guidance against a masked prompt; 0 is off, above 0 costs twice."""
+    lookahead: int = 0
+    """Blocks behind the first unfinished one that are denoised in the same pass."""
+    activation: float = 0.5
+    """Committed share of a block from which the next one is looked at (D2F, arXiv 2508.09192)."""
+    stop_ids: tuple[int, ...] = ()
+    """A committed one ends the response; it and everything behind it are dropped."""
+
+    @property
+    def patience(self) -> int:
+        """Passes after which a block ends whatever is left; only a model that proposes masks gets here."""
+        return self.rule.per_block if isinstance(self.rule, Steps) else 2 * self.block_length
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of the response."""
+        return -(-self.max_new_tokens // self.block_length)
