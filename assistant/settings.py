@@ -1,9 +1,10 @@
 """Every setting of the assistant: its unit, default and bounds.
 
 Sources, strongest first: command-line overrides, environment (`ASSISTANT_MQTT__HOST=…`), the TOML
-file, the defaults below.
+file, the defaults below. An empty value is the default, for TOML and the environment have no null.
 """
 
+import os
 import tomllib
 from enum import StrEnum
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 
 import platformdirs
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -19,18 +21,39 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_settings import (
-    BaseSettings,
-    InitSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-)
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict, SettingsError
 
 from assistant.errors import UserError
+from assistant.settings_layers import Layers, explain, explain_environment
 
 DEFAULT_PATH = Path(platformdirs.user_config_dir("assistant", appauthor=False)) / "assistant.toml"
+STATE_FOLDER = Path(platformdirs.user_state_dir("assistant", appauthor=False))
 
+
+def _at_home(path: Path) -> Path:
+    """`~` is the user's home folder, as in a shell."""
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"no such home folder in {path}") from error
+
+
+def _index_or_name(device: str | int) -> str | int:
+    """In the environment and on the command line an index is a string of digits."""
+    chosen = int(device) if isinstance(device, str) and device.isdecimal() else device
+    if isinstance(chosen, int) and chosen < 0:
+        raise ValueError("an index counts from 0")
+    return chosen
+
+
+def _without_empty(given: Any) -> Any:
+    if not isinstance(given, dict):
+        return given
+    return {name: value for name, value in given.items() if value != ""}
+
+
+UserPath = Annotated[Path, AfterValidator(_at_home)]
+Device = Annotated[str | int, AfterValidator(_index_or_name)]
 SiteName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
@@ -38,6 +61,8 @@ class Section(BaseModel):
     """A group of settings; an unknown name is refused, so a typing error never goes unnoticed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    _empty_is_default = model_validator(mode="before")(_without_empty)
 
 
 class Source(StrEnum):
@@ -53,13 +78,13 @@ class AudioSettings(Section):
 
     source: Source = Source.MICROPHONE
     """`microphone`, `stdin` (raw 16-bit mono PCM at 16 kHz) or `file`."""
-    device: str | int | None = None
+    device: Device | None = None
     """Microphone: an index, or a part of its name; empty for the system's default."""
-    files: tuple[Path, ...] = ()
+    files: tuple[UserPath, ...] = ()
     """Recordings played, in real time, as the microphone when `source` is `file`."""
-    buffer_ms: int = Field(2000, ge=100, le=60_000)
+    buffer_ms: int = Field(default=2000, ge=100, le=60_000)
     """Sound kept while the assistant is busy; older sound is dropped and counted."""
-    stall_ms: int = Field(1000, ge=200, le=60_000)
+    stall_ms: int = Field(default=1000, ge=200, le=60_000)
     """A microphone that gives nothing for this long is opened again."""
 
 
@@ -68,9 +93,9 @@ class VadSettings(Section):
 
     kind: Literal["both", "webrtc", "silero"] = "both"
     """`both`: webrtcvad first (cheap), Silero second (sure)."""
-    aggressiveness: int = Field(2, ge=0, le=3)
+    aggressiveness: int = Field(default=2, ge=0, le=3)
     """webrtcvad's mode: 0 lets most through, 3 the least."""
-    threshold: float = Field(0.5, gt=0, lt=1)
+    threshold: float = Field(default=0.5, gt=0, lt=1)
     """Silero's probability above which a frame is speech."""
 
 
@@ -79,35 +104,36 @@ class EndpointSettings(Section):
 
     preset: Literal["quick", "normal", "relaxed"] = "normal"
     """Silence that ends an utterance: quick 400 ms, normal 700 ms, relaxed 1250 ms."""
-    silence_ms: int | None = Field(None, ge=100, le=5000)
+    silence_ms: int | None = Field(default=None, ge=100, le=5000)
     """Silence that ends an utterance, instead of the preset's."""
-    pause_ms: int = Field(200, ge=50, le=2000)
+    pause_ms: int = Field(default=200, ge=50, le=2000)
     """A pause this long starts the engine on what was heard so far."""
-    preroll_ms: int = Field(500, ge=0, le=2000)
+    preroll_ms: int = Field(default=500, ge=0, le=2000)
     """Sound kept from before the first speech frame."""
-    start_ms: int = Field(90, ge=10, le=1000)
+    start_ms: int = Field(default=90, ge=10, le=1000)
     """Speech needed to open an utterance."""
-    min_speech_ms: int = Field(200, ge=0, le=2000)
+    min_speech_ms: int = Field(default=200, ge=0, le=2000)
     """An utterance with less speech than this is dropped and counted."""
-    max_utterance_ms: int = Field(20_000, ge=1000, le=30_000)
+    max_utterance_ms: int = Field(default=20_000, ge=1000, le=30_000)
     """An utterance is closed at this length, whatever is heard."""
 
 
 class EngineSettings(Section):
     """The model and how it decodes."""
 
-    model: Path | None = None
+    model: UserPath | None = None
     """A checkpoint folder; empty for the bundled nano."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: int = Field(2, ge=1, le=64)
+    """What computes; `auto` takes a GPU when there is one and the model needs it."""
+    threads: int = Field(default=2, ge=1, le=64)
     """CPU threads of one forward pass."""
-    threshold: float = Field(0.9, gt=0, le=1)
+    threshold: float = Field(default=0.9, gt=0, le=1)
     """Positions surer than this are committed in one pass."""
-    max_new_tokens: int = Field(64, ge=8, le=1024)
+    max_new_tokens: int = Field(default=64, ge=8, le=1024)
     """Longest answer, in tokens."""
-    partial_ms: int = Field(600, ge=0, le=10_000)
+    partial_ms: int = Field(default=600, ge=0, le=10_000)
     """How often a partial transcript is made while speech goes on; 0 for never."""
-    timeout_s: float = Field(20.0, gt=0, le=600)
+    timeout_s: float = Field(default=20.0, gt=0, le=600)
     """A turn that takes longer is given up, with an error event."""
 
 
@@ -115,12 +141,21 @@ class TlsSettings(Section):
     """TLS to the broker."""
 
     enabled: bool = False
-    ca: Path | None = None
+    """Encrypt the connection and check the broker's certificate."""
+    ca: UserPath | None = None
     """Certificate authority; empty for the system's."""
-    certificate: Path | None = None
+    certificate: UserPath | None = None
     """Client certificate."""
-    key: Path | None = None
+    key: UserPath | None = None
     """The client certificate's private key."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key are given together or not at all")
+        if not self.enabled and (self.ca or self.certificate):
+            raise ValueError("certificates are given, but enabled is not true")
+        return self
 
 
 class MqttSettings(Section):
@@ -128,22 +163,26 @@ class MqttSettings(Section):
 
     host: str = "localhost"
     """`embedded` starts a broker inside the assistant, on the loopback interface."""
-    port: int | None = Field(None, ge=0, le=65535)
+    port: int | None = Field(default=None, ge=0, le=65535)
     """Empty for 1883, or 8883 with TLS; 0 lets the embedded broker choose a free one."""
     username: str | None = None
+    """Empty for a broker that asks for none."""
     password: SecretStr | None = None
-    password_file: Path | None = None
+    """Better kept in `password_file`, which other users cannot read."""
+    password_file: UserPath | None = None
     """A file whose first line is the password."""
     client_id: str | None = None
     """Empty for one made once and kept in the state folder."""
     base_topic: SiteName = "assistant"
+    """The first word of every topic."""
     tls: TlsSettings = TlsSettings()
-    keepalive_s: int = Field(20, ge=5, le=600)
-    max_payload_bytes: int = Field(65_536, ge=256, le=10_000_000)
+    keepalive_s: int = Field(default=20, ge=5, le=600)
+    """A connection that is silent for longer is taken for dead."""
+    max_payload_bytes: int = Field(default=65_536, ge=256, le=10_000_000)
     """A larger command is refused and counted."""
-    outbox_count: int = Field(1000, ge=1, le=1_000_000)
+    outbox_count: int = Field(default=1000, ge=1, le=1_000_000)
     """Replies and events kept while the broker is away; the oldest are dropped and counted."""
-    outbox_age_s: float = Field(3600.0, gt=0)
+    outbox_age_s: float = Field(default=3600.0, gt=0)
     """Older messages in the outbox are dropped and counted."""
 
     @model_validator(mode="after")
@@ -156,11 +195,11 @@ class MqttSettings(Section):
 class PluginSettings(Section):
     """Intent handlers."""
 
-    folder: Path = DEFAULT_PATH.parent / "plugins"
+    folder: UserPath = DEFAULT_PATH.parent / "plugins"
     """Every `*.py` in it is loaded beside the installed plugins."""
     disabled: tuple[str, ...] = ()
     """Names of plugins that are not loaded."""
-    timeout_s: float = Field(5.0, gt=0, le=120)
+    timeout_s: float = Field(default=5.0, gt=0, le=120)
     """A handler that takes longer is cancelled; only its own turn suffers."""
     config: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """One table for each plugin, given to it as its configuration."""
@@ -170,6 +209,7 @@ class LogSettings(Section):
     """What is written to standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important lines that are still written."""
     format: Literal["auto", "console", "json"] = "auto"
     """`auto`: console on a terminal, JSON lines elsewhere."""
 
@@ -185,9 +225,11 @@ class Settings(BaseSettings):
         use_attribute_docstrings=True,
     )
 
+    _empty_is_default = model_validator(mode="before")(_without_empty)
+
     site: SiteName = "default"
     """The name of this room or machine; part of every topic."""
-    state_folder: Path = Path(platformdirs.user_state_dir("assistant", appauthor=False))
+    state_folder: UserPath = STATE_FOLDER
     """Where the outbox, the client id and plugins' stores live."""
     audio: AudioSettings = AudioSettings()
     vad: VadSettings = VadSettings()
@@ -204,26 +246,20 @@ def load(path: Path | None = None, overrides: dict[str, Any] | None = None) -> S
     Without a `path`, `DEFAULT_PATH` is read when it is there. Raises `UserError`, which names the
     setting, for an unknown name, a value out of bounds or a file that is missing or not TOML.
     """
-    from_file = _read_toml(path)
-
-    class Layered(Settings):
-        @classmethod
-        def settings_customise_sources(
-            cls,
-            settings_cls: type[BaseSettings],
-            init_settings: PydanticBaseSettingsSource,
-            env_settings: PydanticBaseSettingsSource,
-            dotenv_settings: PydanticBaseSettingsSource,
-            file_secret_settings: PydanticBaseSettingsSource,
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            del dotenv_settings, file_secret_settings
-            file_source = InitSettingsSource(settings_cls, init_kwargs=from_file)
-            return init_settings, env_settings, file_source
-
+    layers = read_layers(path, overrides)
     try:
-        return Layered(**(overrides or {}))
-    except (ValidationError, SettingsError) as error:
-        raise UserError(_explain(error, path)) from error
+        return Settings(**layers.merged())
+    except ValidationError as error:
+        raise UserError(explain(error, Settings, layers)) from None  # the cause holds the values
+
+
+def read_layers(path: Path | None = None, overrides: dict[str, Any] | None = None) -> Layers:
+    """Read what each source says, not yet checked. Raises `UserError` as `load` does."""
+    try:
+        environment = EnvSettingsSource(Settings)()
+    except SettingsError as error:
+        raise UserError(explain_environment(error, os.environ)) from None
+    return Layers(overrides or {}, environment, _read_toml(path), path or DEFAULT_PATH)
 
 
 def _read_toml(path: Path | None) -> dict[str, Any]:
@@ -232,22 +268,9 @@ def _read_toml(path: Path | None) -> dict[str, Any]:
         return {}
     try:
         return tomllib.loads(chosen.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read the settings file {chosen}: {error}") from error
+    except OSError as error:
+        raise UserError(f"cannot read the settings file {chosen}: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise UserError(f"the settings file {chosen} is not UTF-8 text") from None
     except tomllib.TOMLDecodeError as error:
-        raise UserError(f"the settings file {chosen} is not TOML: {error}") from error
-
-
-def _explain(error: Exception, path: Path | None) -> str:
-    """One line that names every wrong setting and the remedy."""
-    if not isinstance(error, ValidationError):
-        return f"settings: {error}"
-    wrong = []
-    for item in error.errors():
-        name = ".".join(str(part) for part in item["loc"]) or "settings"
-        if item["type"] == "extra_forbidden":
-            wrong.append(f"{name}: no such setting (see: assistant config schema)")
-        else:
-            wrong.append(f"{name}: {item['msg']}, got {item['input']!r}")
-    where = f" (settings file: {path or DEFAULT_PATH})"
-    return "; ".join(wrong) + where
+        raise UserError(f"the settings file {chosen} is not TOML: {error}") from None
