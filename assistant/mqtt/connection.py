@@ -4,8 +4,10 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
 
 import aiomqtt
+import paho.mqtt.client as paho
 from aiomqtt.exceptions import MqttConnectError
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -40,6 +42,23 @@ class Credentials:
     tls: ssl.SSLContext | None
 
 
+class _Client(aiomqtt.Client):
+    """A client that does not wait to write to a socket that has died meanwhile.
+
+    aiomqtt's own asks the loop to, which then prints a traceback, or, when the number of the
+    socket has a new owner, watches a stranger for ever.
+    """
+
+    def _on_socket_register_write(self, client: paho.Client, userdata: Any, sock: Any) -> None:
+        del userdata
+
+        def watch() -> None:
+            if sock.fileno() >= 0:
+                self._loop.add_writer(sock, client.loop_write)
+
+        self._loop.call_soon_threadsafe(watch)
+
+
 def address(settings: MqttSettings) -> tuple[str, int]:
     """Host and port, with the port's default.
 
@@ -72,7 +91,7 @@ def open_client(
 ) -> aiomqtt.Client:
     """Make a client, not connected yet, that leaves `offline` on `will_topic` when it dies."""
     host, port = address(settings)
-    client = aiomqtt.Client(
+    client = _Client(
         host,
         port,
         username=settings.username,
@@ -131,8 +150,8 @@ def explain(error: BaseException, settings: MqttSettings) -> Failure:
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         remedy = "set mqtt.tls.ca to the authority that signed it, and mqtt.host to its name"
         return Failure(f"{broker} is not trusted ({error}): {remedy}", needs_a_person=True)
-    if isinstance(error, aiomqtt.MqttCodeError):
-        return Failure(f"{broker} closed the connection ({error})")
+    if isinstance(error.__cause__ or error, aiomqtt.MqttCodeError):
+        return Failure(f"{broker} closed the connection: trying again")
     return Failure(f"cannot reach {broker} ({error}): check mqtt.host, mqtt.port and mqtt.tls")
 
 
@@ -151,24 +170,20 @@ def _password(settings: MqttSettings) -> str | None:
 
 
 def _tls(settings: TlsSettings) -> ssl.SSLContext | None:
-    given = [name for name in ("ca", "certificate", "key") if getattr(settings, name) is not None]
     if not settings.enabled:
-        if given:
-            raise UserError(f"mqtt.tls.{given[0]} is set: set mqtt.tls.enabled = true as well")
         return None
-    if "key" in given and "certificate" not in given:
-        raise UserError("mqtt.tls.key is set: set mqtt.tls.certificate as well")
     try:
         context = ssl.create_default_context(cafile=settings.ca)
     except OSError as error:  # an SSLError is one
         raise UserError(f"mqtt.tls.ca: cannot use {settings.ca}: {error}") from error
-    if settings.certificate is not None:
-        try:
-            # An encrypted key would otherwise ask for its password on the terminal, for ever.
-            context.load_cert_chain(settings.certificate, settings.key, password="")
-        except OSError as error:
-            raise UserError(
-                f"mqtt.tls.certificate, mqtt.tls.key: cannot use {settings.certificate} "
-                f"with {settings.key or 'the key inside it'}: {error}"
-            ) from error
+    if settings.certificate is None:
+        return context
+    try:
+        # An encrypted key would otherwise ask for its password on the terminal, for ever.
+        context.load_cert_chain(settings.certificate, settings.key, password="")
+    except OSError as error:
+        raise UserError(
+            f"mqtt.tls.certificate, mqtt.tls.key: cannot use {settings.certificate} "
+            f"with {settings.key}: {error}"
+        ) from error
     return context

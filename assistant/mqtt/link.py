@@ -188,9 +188,9 @@ class Link:
     async def _serve(self, client: aiomqtt.Client) -> None:
         self._client = client
         try:
-            await self._greet(client)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._receive(client), name="mqtt-receive")
+                await self._greet(client)
                 tasks.create_task(self._send(client), name="mqtt-send")
         except asyncio.CancelledError:
             with suppress(aiomqtt.MqttError):

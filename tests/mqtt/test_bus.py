@@ -13,7 +13,16 @@ from structlog.testing import capture_logs
 from assistant.errors import TransientError, UserError
 from assistant.mqtt.payloads import Activity, EventType, InfoPayload, Lifecycle
 from tests.support.broker import Account, Certificates, Mosquitto
-from tests.support.bus import HeldClock, connected, heard, heard_json, reply, running_bus, until
+from tests.support.bus import (
+    HeldClock,
+    connected,
+    heard,
+    heard_json,
+    reconnected,
+    reply,
+    running_bus,
+    until,
+)
 
 ROOT = "assistant/kitchen"
 
@@ -156,6 +165,25 @@ async def test_replies_made_while_the_broker_is_away_arrive_in_order_exactly_onc
             assert (await heard_json(hub))["state"] == "processing"
     assert said == [f"turn-{number}" for number in range(51)]
     assert bus.counters.connects == 2
+
+
+async def test_a_connection_lost_while_publishing_costs_no_traceback_and_no_reply(
+    broker: Mosquitto, state_folder: Path
+):
+    complaints: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _, context: complaints.append(context["message"])
+    )
+    async with running_bus(broker.settings, state_folder) as bus:
+        await connected(bus)
+        for number in range(10):
+            bus.reply(reply(number))
+            bus.partial(f"turn-{number}", 0, "light")
+            broker.restart()
+            await reconnected(bus)
+    assert complaints == []
+    assert bus.counters.dropped <= 10
+    assert bus.counters.connects == 11
 
 
 async def test_replies_wait_for_a_daemon_that_was_stopped_meanwhile(

@@ -36,14 +36,21 @@ async def test_the_same_bus_works_on_it(state_folder: Path, caplog: pytest.LogCa
     assert caplog.messages == []
 
 
+_CONNECT = b"\x10\x10\x00\x04MQTT\x04\x02\x00\x3c\x00\x04tess"
+
+
 async def test_it_stops_at_once_with_clients_connected():
     async with EmbeddedBroker() as broker:
-        stranger = aiomqtt.Client(LOOPBACK, broker.port)
-        await stranger.__aenter__()
+        _, silent = await asyncio.open_connection(LOOPBACK, broker.port)
+        answers, client = await asyncio.open_connection(LOOPBACK, broker.port)
+        client.write(_CONNECT)
+        assert await answers.readexactly(4) == b"\x20\x02\x00\x00"
         began = time.monotonic()
     assert time.monotonic() - began < 1
     with socket.socket() as probe, pytest.raises(ConnectionRefusedError):
         probe.connect((LOOPBACK, broker.port))
+    silent.close()
+    client.close()
 
 
 async def test_a_port_that_is_taken_is_named():

@@ -113,11 +113,9 @@ def test_parses_only_the_commands_of_its_own_site(topic: str, name: CommandName 
     assert Topics("assistant", "kitchen").parse(topic) is name
 
 
-@pytest.mark.parametrize(
-    "name", ["", "a/b", "#", "+", "kit chen", "küche", "$SYS", "a\0", "x" * 65]
-)
+@pytest.mark.parametrize("name", ["a/b", "#", "+", "kit chen", "küche", "$SYS", "a\0", "x" * 65])
 def test_the_settings_refuse_a_site_that_is_no_topic_level(name: str):
-    with pytest.raises(UserError, match="site: "):
+    with pytest.raises(UserError, match="site"):
         load(overrides={"site": name})
-    with pytest.raises(UserError, match=r"mqtt\.base_topic: "):
+    with pytest.raises(UserError, match=r"mqtt\.base_topic"):
         load(overrides={"mqtt": {"base_topic": name}})
