@@ -1,0 +1,270 @@
+"""What people ask a voice assistant, in many wordings, each with the answer it should give.
+
+The corpus is the TOML files in the folder `requests` beside this module. Each has a `kind`,
+optionally `frames` (sentences around a request, `{text}` being the request), `[slots]`, and one
+table for each family of requests with one answer: `texts`, `answer`, `accepted` and, where the
+answer depends on a fact, `columns` and `rows` (cells parted by `|`, alternatives by `/`).
+"""
+
+import hashlib
+import random
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from engines.training.calculations import CALCULATIONS
+from engines.training.text import spoken
+from engines.training.wordings import (
+    Wording,
+    WordingError,
+    draw,
+    expand,
+    parse,
+    required_slots,
+    slots,
+)
+
+FOLDER = Path(__file__).parent / "requests"
+MAX_ANSWER_CHARACTERS = 120
+HELD_OUT_PERCENT = 3
+_MOST_SLOT_VALUES = 5000
+_FRAMED_SHARE = 0.4
+_RANGE = re.compile(r"(\d+)\.\.(\d+)")
+_NOT_FAMILIES = ("slots", "dataset_intents")
+
+Row = Mapping[str, tuple[str, ...]]
+
+
+class RequestsError(ValueError):
+    """A corpus file that cannot be used; the message names the file and the family."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One thing said to the assistant and what it should answer."""
+
+    text: str
+    """Lower-case words, as said."""
+    answer: str
+    """Cased and punctuated, at most 120 characters."""
+    family: str
+    kind: str
+    """fact, calculation, small_talk, refusal or command."""
+    accepted: tuple[str, ...]
+    """Words as said; an answer that holds any of them is acceptable."""
+    slots: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Requests that share their wordings and the shape of their answer."""
+
+    name: str
+    kind: str
+    wordings: tuple[Wording, ...]
+    frames: tuple[str, ...]
+    """Sentences around a wording, with `{text}` in its place."""
+    answer: str
+    accepted: tuple[str, ...]
+    rows: tuple[Row, ...]
+    """One for each fact; a cell's first alternative is the one that answers use."""
+    slots: Row
+    weight: float
+    """How often the family is drawn, against others of its kind."""
+
+    def draw(self, rng: random.Random) -> Request:
+        """One request at random, held out or not."""
+        row = rng.choice(self.rows)
+        chosen = {name: (rng.choice(values),) for name, values in self.slots.items()}
+        text = draw(rng.choice(self.wordings), {**chosen, **row}, rng)
+        if self.frames and rng.random() < _FRAMED_SHARE:
+            text = rng.choice(self.frames).replace("{text}", text)
+        return self._request(text, {**chosen, **row})
+
+    def texts(self, limit: int = 1000) -> Iterator[str]:
+        """Distinct spoken texts without frames, at most `limit` for each row."""
+        seen = set()
+        for row in self.rows:
+            values = {**self.slots, **row}
+            per_wording = -(-limit // len(self.wordings))
+            for wording in self.wordings:
+                for text in islice(expand(wording, values), per_wording):
+                    said = spoken(text)
+                    if said not in seen:
+                        seen.add(said)
+                        yield said
+
+    def _request(self, text: str, values: Row) -> Request:
+        first = {name: cell[0] for name, cell in values.items()}
+        answer = self.answer.format_map(first)
+        names = [name for accepted in self.accepted for name in _fill_all(accepted, values)]
+        return Request(
+            text=spoken(text),
+            answer=answer[0].upper() + answer[1:],
+            family=self.name,
+            kind=self.kind,
+            accepted=tuple(spoken(name) for name in names) or (spoken(answer),),
+            slots=first,
+        )
+
+
+def _fill_all(template: str, values: Row) -> Iterator[str]:
+    return expand(parse(template), values)
+
+
+@dataclass(frozen=True, slots=True)
+class Sampler:
+    """Draws training requests; held-out and reserved texts never come out."""
+
+    families: tuple[Family, ...]
+    kinds: Mapping[str, float]
+    """Share of each kind."""
+
+    def __call__(self, rng: random.Random) -> Request:
+        """One request for training, the same for the same state of `rng`."""
+        kind = rng.choices(list(self.kinds), list(self.kinds.values()))[0]
+        families = [family for family in self.families if family.kind == kind]
+        weights = [family.weight for family in families]
+        while True:
+            request = rng.choices(families, weights)[0].draw(rng)
+            if not held_out(request.text):
+                return request
+
+
+KINDS = {"fact": 0.34, "calculation": 0.1, "small_talk": 0.18, "refusal": 0.14, "command": 0.24}
+
+
+def sample(rng: random.Random) -> Request:
+    """One request for training from the corpus beside this module."""
+    return _sampler()(rng)
+
+
+@cache
+def _sampler() -> Sampler:
+    return Sampler(tuple(load()), KINDS)
+
+
+def held_out(text: str) -> bool:
+    """Whether `text` is kept for evaluation: reserved by name, or one of about 3 % by its hash."""
+    said = spoken(text)
+    digest = hashlib.blake2b(said.encode(), digest_size=4).digest()
+    return int.from_bytes(digest) % 100 < HELD_OUT_PERCENT or said in reserved()
+
+
+@cache
+def reserved() -> frozenset[str]:
+    """Evaluation sentences, as said, that are never trained on."""
+    lists = _read(FOLDER / "reserved.toml")
+    return frozenset(spoken(text) for texts in lists.values() for text in texts)
+
+
+def acceptable(answer: str, accepted: tuple[str, ...]) -> bool:
+    """Whether `answer` holds any of the accepted words (see `Request.accepted`)."""
+    said = f" {spoken(answer)} "
+    return any(f" {words} " in said for words in accepted)
+
+
+def load(folder: Path = FOLDER) -> list[Family]:
+    """All families of a corpus; raises `RequestsError` in one line for the first thing wrong."""
+    families = []
+    for path in sorted(folder.glob("*.toml")):
+        if path.stem == "reserved":
+            continue
+        tables = _read(path)
+        for name, table in tables.items():
+            if isinstance(table, dict) and name not in _NOT_FAMILIES:
+                try:
+                    families.append(_family(name, table, tables))
+                except (WordingError, KeyError, TypeError, ValueError) as error:
+                    reason = f"misses {error}" if isinstance(error, KeyError) else error
+                    raise RequestsError(f"{path.name}: [{name}] {reason}") from error
+    if not families:
+        raise RequestsError(f"{folder}: no request families found")
+    return families
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RequestsError(f"{path.name}: {error}") from error
+
+
+def _family(name: str, table: dict[str, Any], file: dict[str, Any]) -> Family:
+    if unknown := set(table) - {*_FAMILY_KEYS}:
+        raise RequestsError(f"has unknown {sorted(unknown)[0]!r}")
+    calculation = table.get("calculation")
+    rows = CALCULATIONS[calculation] if calculation else _rows(table)
+    wordings = tuple(parse(text) for text in table["texts"])
+    used = set().union(*(slots(wording) for wording in wordings))
+    values = _slot_values(file.get("slots", {}), used - set(rows[0]))
+    family = Family(
+        name=name,
+        kind=file["kind"],
+        wordings=wordings,
+        frames=tuple(file.get("frames", ()) if table.get("framed", True) else ()),
+        answer=table["answer"],
+        accepted=tuple(table.get("accepted", ())),
+        rows=rows,
+        slots=values,
+        weight=table.get("weight", len(rows)),
+    )
+    _check(family)
+    return family
+
+
+_FAMILY_KEYS = (
+    *("texts", "answer", "accepted", "columns", "rows"),
+    *("calculation", "framed", "weight"),
+)
+
+
+def _rows(table: dict[str, Any]) -> tuple[Row, ...]:
+    if "columns" not in table:
+        return ({},)
+    rows = []
+    for line in table["rows"].strip().splitlines():
+        cells = [tuple(part.strip() for part in cell.split("/")) for cell in line.split("|")]
+        if len(cells) != len(table["columns"]) or not all(all(cell) for cell in cells):
+            raise RequestsError(f"row {line!r} does not fit the columns {table['columns']}")
+        rows.append(dict(zip(table["columns"], cells, strict=True)))
+    return tuple(rows)
+
+
+def _slot_values(lists: Mapping[str, Any], names: set[str]) -> dict[str, tuple[str, ...]]:
+    filled = {}
+    for name in sorted(names):
+        if name not in lists:
+            raise RequestsError(f"uses the unknown slot {{{name}}}")
+        values: list[str] = []
+        for value in lists[name]:
+            if bounds := _RANGE.fullmatch(value):
+                values += map(str, range(int(bounds[1]), int(bounds[2]) + 1))
+            else:
+                wording = parse(value)
+                inner = _slot_values(lists, slots(wording))
+                values += islice(expand(wording, inner), _MOST_SLOT_VALUES)
+        filled[name] = tuple(values)
+    return filled
+
+
+def _check(family: Family) -> None:
+    shown = slots(parse(family.answer)).union(*(slots(parse(a)) for a in family.accepted))
+    for wording in family.wordings:
+        if missing := shown - set(family.rows[0]) - required_slots(wording):
+            raise RequestsError(f"answers with {{{min(missing)}}}, which not every text holds")
+    longest = max(
+        len(
+            family.answer.format_map(
+                {n: max(c, key=len) for n, c in {**family.slots, **row}.items()}
+            )
+        )
+        for row in family.rows
+    )
+    if longest > MAX_ANSWER_CHARACTERS:
+        raise RequestsError(f"answers with {longest} characters, over {MAX_ANSWER_CHARACTERS}")
