@@ -13,7 +13,7 @@ from itertools import count
 import numpy as np
 
 from engines.backends import Backend, Context, Ids, Proposal, Query
-from engines.schedule import Schedule
+from engines.schedule import Schedule, quota
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +113,9 @@ class _Response:
             mine = np.flatnonzero(block_of == block)
             mine = mine[np.argsort(-proposal.log_probability[mine], kind="stable")]
             ranked = proposal.log_probability[mine]
-            quota = self.schedule.rule.quota(ranked, self.passes_of[block], self.masks_of[block])
+            granted = quota(self.schedule.rule, ranked, self.passes_of[block], self.masks_of[block])
             # without this the first unfinished block might never end
-            chosen = mine[: max(quota, 1 if block == self.block else 0)]
+            chosen = mine[: max(granted, 1 if block == self.block else 0)]
             self.tokens[query.active[chosen]] = proposal.tokens[chosen]
             self.log_probability[query.active[chosen]] = proposal.log_probability[chosen]
             self.passes_of[block] += 1

@@ -1,23 +1,11 @@
 """Whisper's encoder (Radford et al. 2022, section 2.2), with the published parameter names."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-
-@dataclass(frozen=True, slots=True)
-class WhisperConfig:
-    """The encoder's shape, in the words of the published `config.json`."""
-
-    d_model: int
-    encoder_layers: int
-    encoder_attention_heads: int
-    encoder_ffn_dim: int
-    num_mel_bins: int = 80
-    max_source_positions: int = 1500
-    """Frames of 20 ms that the position table covers."""
+from engines.shapes import WhisperConfig
 
 
 class _SelfAttention(nn.Module):

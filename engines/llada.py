@@ -3,35 +3,15 @@
 Parameter names are the published ones, so a published checkpoint loads with `load_state_dict`.
 """
 
-from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from engines.shapes import LLaDAConfig
 
-@dataclass(frozen=True, slots=True)
-class LLaDAConfig:
-    """The shape of a model, in the words of the published `config.json`."""
-
-    d_model: int
-    n_layers: int
-    n_heads: int
-    mlp_hidden_size: int
-    embedding_size: int
-    """Rows of the embedding and of the head; the tokenizer may use fewer."""
-    mask_token_id: int
-    eos_token_id: int
-    rope_theta: float = 500_000.0
-    rms_norm_eps: float = 1e-5
-    max_sequence_length: int = 4096
-    """Positions the model was trained for, prefix and response together."""
-
-    @property
-    def head_dim(self) -> int:
-        """Channels of one attention head."""
-        return self.d_model // self.n_heads
+__all__ = ["Cache", "LLaDA", "LLaDAConfig", "propose_tokens"]
 
 
 class Cache(Protocol):

@@ -4,7 +4,7 @@ Sources: LLaDA (arXiv 2502.09992, appendix A.3) and Fast-dLLM (arXiv 2505.22618,
 """
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,38 +20,18 @@ the keys and values of a finished block never change: the block, and once the fi
 """
 
 
-class Rule(Protocol):
-    """How many of a block's masked positions to commit after a pass."""
-
-    def quota(self, ranked: Floats, passes: int, masks: int) -> int:
-        """Count them.
-
-        `ranked` holds the proposals' log-probabilities, best first; `passes` were spent on the
-        block before this one; it began with `masks`.
-        """
-
-
 @dataclass(frozen=True, slots=True)
 class Steps:
     """A fixed number of passes per block, the remainder going to the first (the reference)."""
 
     per_block: int
 
-    def quota(self, ranked: Floats, passes: int, masks: int) -> int:
-        """Count an even share of the masks."""
-        base, extra = divmod(masks, self.per_block)
-        return base + (passes < extra)
-
 
 @dataclass(frozen=True, slots=True)
 class Exactly:
-    """So many tokens each pass."""
+    """So many tokens each pass, whatever the model says."""
 
     tokens: int
-
-    def quota(self, ranked: Floats, passes: int, masks: int) -> int:
-        """Count the same whatever the model says."""
-        return self.tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +40,35 @@ class Threshold:
 
     probability: float
 
-    def quota(self, ranked: Floats, passes: int, masks: int) -> int:
-        """Count the confident ones."""
-        return int((ranked >= np.log(self.probability)).sum())
-
 
 @dataclass(frozen=True, slots=True)
 class Factor:
-    """The largest n with `(n + 1)(1 - c_n) < factor` (Fast-dLLM, theorem 1)."""
+    """The largest n with `(n + 1)(1 - c_n) < factor`: parallel as if one by one (theorem 1)."""
 
     factor: float
 
-    def quota(self, ranked: Floats, passes: int, masks: int) -> int:
-        """Count those that may be committed in parallel as if one by one."""
-        doubt = -np.expm1(ranked)
-        return int(((np.arange(len(ranked)) + 2) * doubt < self.factor).sum())
+
+Rule = Steps | Exactly | Threshold | Factor
+"""Which proposals to commit after a pass."""
+
+
+def quota(rule: Rule, ranked: Floats, passes: int, masks: int) -> int:
+    """Count the proposals to commit.
+
+    `ranked` holds the log-probabilities of a block's masked positions, best first; `passes` were
+    spent on the block before this one; it began with `masks`.
+    """
+    match rule:
+        case Steps(per_block):
+            base, extra = divmod(masks, per_block)
+            return base + (passes < extra)
+        case Exactly(tokens):
+            return tokens
+        case Threshold(probability):
+            return int((ranked >= np.log(probability)).sum())
+        case Factor(factor):
+            doubt = -np.expm1(ranked)
+            return int(((np.arange(len(ranked)) + 2) * doubt < factor).sum())
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +94,7 @@ class Schedule:
 
     @property
     def patience(self) -> int:
-        """Passes after which a block ends whatever is left; only a model that proposes masks gets here."""
+        """Passes after which a block ends; only a model that proposes masks needs that many."""
         return self.rule.per_block if isinstance(self.rule, Steps) else 2 * self.block_length
 
     @property

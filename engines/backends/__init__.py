@@ -85,4 +85,5 @@ def gumbel(query: Query, vocabulary: int) -> Floats:
     if not query.temperature:
         return np.zeros(shape, dtype=np.float32)
     uniform = np.random.default_rng(query.seed).random(shape, dtype=np.float32)
-    return np.float32(-query.temperature) * np.log(-np.log(uniform + np.float32(1e-12)))
+    noise: Floats = -np.log(-np.log(uniform + np.float32(1e-12)))
+    return noise * np.float32(query.temperature)

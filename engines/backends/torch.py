@@ -61,7 +61,7 @@ class _Lane:
 
     @property
     def state(self) -> _State:
-        return self.query.state  # type: ignore[no-any-return]
+        return self.query.state
 
 
 class TorchBackend:

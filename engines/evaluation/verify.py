@@ -1,0 +1,165 @@
+"""Runs golden vectors of the published reference code through this project's own."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engines.backends import Context
+from engines.backends.torch import TorchBackend
+from engines.checkpoints import CheckpointError
+from engines.decoding import Request, decode
+from engines.features import HOP, log_mel
+from engines.published import Diffa, read_diffa, read_llada, read_tensors
+from engines.schedule import Factor, Rule, Schedule, Steps, Threshold
+
+LOGITS_TOLERANCE = 1e-4
+STATES_TOLERANCE = 1e-3
+CACHES = ("none", "prefix", "dual")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One vector's outcome."""
+
+    name: str
+    passed: bool
+    detail: str
+
+
+def verify(folder: Path, llada: Path | None = None) -> Iterator[Check]:
+    """Check a folder laid out as `llada-tiny` or `diffa-tiny`, one vector at a time.
+
+    A DIFFA folder's language model is `llada`, or else the folder `llada-tiny` beside it. Raises
+    `CheckpointError` for a folder that is neither, or that cannot be read.
+    """
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder}: no such folder; give one with golden vectors")
+    if (folder / "diffa").is_dir():
+        return _diffa(folder, llada or folder.resolve().parent / "llada-tiny")
+    if (folder / "config.json").is_file():
+        return _llada(folder)
+    raise CheckpointError(f"{folder}: neither config.json nor diffa/; give golden vectors")
+
+
+def _llada(folder: Path) -> Iterator[Check]:
+    model = read_llada(folder)
+    backend = TorchBackend(model)
+    vectors, cases = _read(folder)
+    with torch.inference_mode():
+        logits = model.logits(model(model.embed(vectors["forward.input_ids"])))
+    yield _close("forward.logits", logits, vectors["forward.logits"], LOGITS_TOLERANCE)
+    for case in cases:
+        name = str(case["name"])
+        cache = name.split(".", maxsplit=1)[0]
+        yield _generate(name, backend, case, vectors, cache=cache)
+
+
+def _diffa(folder: Path, llada: Path) -> Iterator[Check]:
+    model = read_diffa(folder / "diffa", folder / "whisper")
+    backend = TorchBackend(read_llada(llada))
+    vectors, cases = _read(folder)
+    yield from _listen(model, vectors)
+    for case in cases:
+        prefix = vectors["stage2.speech_embeds"][0]
+        yield _generate(
+            f"generate.{case['case']}", backend, case, vectors, cache="none", prefix=prefix
+        )
+
+
+@torch.inference_mode()
+def _listen(model: Diffa, vectors: Mapping[str, Tensor]) -> Iterator[Check]:
+    """Check everything before the language model, each stage on the reference's own input."""
+    wanted = vectors["input_features"]
+    audio = vectors["audio"].numpy()
+    longest = wanted.shape[-1] * HOP
+    padded = np.pad(audio[:longest], (0, max(0, longest - len(audio))))
+    features = torch.from_numpy(log_mel(padded, wanted.shape[1]))[None]
+    yield _close("input_features", features, wanted, STATES_TOLERANCE)
+    real = torch.arange(wanted.shape[-1])[None] < -(-len(audio) // HOP)
+    yield _equal("attention_mask", real.long(), vectors["attention_mask"])
+    lengths = vectors["attention_mask"].sum(-1)
+    counted = model.whisper_model.output_lengths(lengths)
+    yield _equal("whisper.output_lengths", counted, vectors["whisper.output_lengths"])
+    last, states = model.whisper_model(wanted, range(model.whisper_model.config.encoder_layers))
+    name = "whisper.last_hidden_state"
+    yield _close(name, last[:, : vectors[name].shape[1]], vectors[name], STATES_TOLERANCE)
+    for tap in model.taps:
+        name = f"whisper.hidden_states.{tap}"
+        if name in vectors:
+            every = -(-states[tap].shape[1] // vectors[name].shape[1])
+            yield _close(name, states[tap][:, ::every], vectors[name], STATES_TOLERANCE)
+    acoustic, semantic, _ = model.parts(wanted, lengths)
+    yield _close("acoustic", acoustic, vectors["acoustic"], STATES_TOLERANCE)
+    yield _close("semantic", semantic, vectors["semantic"], STATES_TOLERANCE)
+    prompts = model.trainable_prompts.weight.expand(len(semantic), -1, -1)
+    for stage, first in (("stage1", prompts), ("stage2", acoustic)):
+        name = f"{stage}.speech_embeds"
+        yield _close(name, torch.cat([first, semantic], dim=1), vectors[name], STATES_TOLERANCE)
+
+
+def _generate(
+    name: str,
+    backend: TorchBackend,
+    case: Mapping[str, Any],
+    vectors: Mapping[str, Tensor],
+    *,
+    cache: str,
+    prefix: Tensor | None = None,
+) -> Check:
+    """Decode one case and compare every token, and the passes where the case counts them."""
+    if cache not in CACHES:
+        raise CheckpointError(f"case {name}: cache {cache!r} is none of {', '.join(CACHES)}")
+    prompt = vectors[f"{name}.prompt"][0].tolist()
+    wanted = vectors[f"{name}.output"][0].tolist()
+    blocks = case["gen_length"] // case["block_length"]
+    schedule = Schedule(
+        max_new_tokens=case["gen_length"],
+        block_length=case["block_length"],
+        rule=_rule(case, blocks),
+        cache=cache,  # type: ignore[arg-type]
+        cfg_scale=case.get("cfg_scale") or 0.0,
+    )
+    context = Context(tuple(prompt), prefix, case.get("audio_position", 0))
+    made, passes = list(prompt), 0
+    for event in decode(backend, [Request(context, schedule)]):
+        made += event.tokens
+        passes = event.passes
+    wrong = sum(ours != theirs for ours, theirs in zip(made, wanted, strict=False))
+    wrong += abs(len(made) - len(wanted))
+    expected = case.get("nfe", passes)
+    detail = f"{wrong} of {len(wanted)} tokens differ, {passes} passes, {expected} expected"
+    return Check(name, passed=wrong == 0 and passes == expected, detail=detail)
+
+
+def _rule(case: Mapping[str, Any], blocks: int) -> Rule:
+    if case.get("threshold") is not None:
+        return Threshold(case["threshold"])
+    if case.get("factor") is not None:
+        return Factor(case["factor"])
+    return Steps(max(1, case["steps"] // blocks))
+
+
+def _read(folder: Path) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+    try:
+        cases = json.loads((folder / "cases.json").read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{folder / 'cases.json'}: {error}; copy the folder again") from error
+    return read_tensors(folder / "vectors.safetensors"), cases
+
+
+def _close(name: str, ours: Tensor, theirs: Tensor, tolerance: float) -> Check:
+    if ours.shape != theirs.shape:
+        return Check(name, False, f"shape {list(ours.shape)}, not {list(theirs.shape)}")
+    worst = (ours - theirs).abs().max().item()
+    return Check(name, worst <= tolerance, f"off by {worst:.1e} at most, {tolerance:.0e} allowed")
+
+
+def _equal(name: str, ours: Tensor, theirs: Tensor) -> Check:
+    same = torch.equal(ours, theirs)
+    return Check(name, same, "equal" if same else f"{ours.tolist()}, not {theirs.tolist()}")

@@ -1,0 +1,156 @@
+"""Writes models as ONNX graphs, `encoder.onnx` and `lm.onnx`, for the onnxruntime backend."""
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from engines.llada import LLaDA, propose_tokens
+
+LM_OUTPUTS = ("tokens", "log_probability", "k", "v")
+
+
+class LanguageModelGraph(nn.Module):
+    """One pass of the language model, from ids to proposals, without side effects."""
+
+    def __init__(self, model: LLaDA, forbidden: Sequence[int] = ()) -> None:
+        """Wrap `model`; the logits of `forbidden` tokens are lowered for good."""
+        super().__init__()
+        self.model = model
+        bias = torch.zeros(model.config.embedding_size)
+        bias[list(forbidden)] = -1e9
+        self.bias = nn.Buffer(bias)
+
+    def forward(  # noqa: PLR0917 - an exported graph takes its inputs in order
+        self,
+        ids: Tensor,
+        prefix: Tensor,
+        positions: Tensor,
+        blocks: Tensor,
+        past_k: Tensor,
+        past_v: Tensor,
+        past_blocks: Tensor,
+        active: Tensor,
+        targets: Tensor,
+        noise: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Run one pass of `ids` [B, L]: a token, or -1 - p for position p of `prefix` [B, P, d].
+
+        A position sees those of `past_blocks` [B, S] and `blocks` [B, L] whose number is not
+        above its own. `past_k`, `past_v` are [layers, B, H, S, D]. `active` [B, A] indexes
+        into L; `targets` [B, A] and `noise` [B, A, V] are those of `propose_tokens`. Returns
+        tokens [B, A], their log-probabilities, and k, v [layers, B, H, L, D].
+        """
+        size = prefix.shape[-1]
+        at = (-1 - ids).clamp(min=0)[..., None].expand(-1, -1, size)
+        embeddings = torch.where(
+            ids[..., None] < 0, prefix.gather(1, at), self.model.embed(ids.clamp(min=0))
+        )
+        seen = torch.cat([past_blocks, blocks], dim=1)
+        mask = seen[:, None, None, :] <= blocks[:, None, :, None]  # [B, 1, L, S + L]
+        hidden, k, v = self.model.forward_cached(embeddings, past_k, past_v, positions, mask)
+        wanted = hidden.gather(1, active[..., None].expand(-1, -1, size))
+        logits = self.model.logits(wanted) + self.bias
+        tokens, log_probability = propose_tokens(logits, targets, noise)
+        return tokens, log_probability, k, v
+
+
+def export_lm(
+    model: LLaDA, path: Path, *, forbidden: Sequence[int] = (), int8: bool = False
+) -> None:
+    """Write `lm.onnx`; with `int8` the matrices are quantised and activations on the fly."""
+    config = model.config
+    batch, length, past, active, audio = 2, 6, 5, 3, 4
+    shape = (config.n_layers, batch, config.n_heads, past, config.head_dim)
+    example = (
+        torch.zeros(batch, length, dtype=torch.int64),
+        torch.zeros(batch, audio, config.d_model),
+        torch.arange(length).repeat(batch, 1),
+        torch.zeros(batch, length, dtype=torch.int64),
+        torch.zeros(shape),
+        torch.zeros(shape),
+        torch.zeros(batch, past, dtype=torch.int64),
+        torch.zeros(batch, active, dtype=torch.int64),
+        torch.full((batch, active), -1),
+        torch.zeros(batch, active, config.embedding_size),
+    )
+    plain, chosen, kept = {0: "B", 1: "L"}, {0: "B", 1: "A"}, {1: "B", 3: "S"}
+    axes = {
+        "ids": plain,
+        "prefix": {0: "B", 1: "P"},
+        "positions": plain,
+        "blocks": plain,
+        "past_k": kept,
+        "past_v": kept,
+        "past_blocks": {0: "B", 1: "S"},
+        "active": chosen,
+        "targets": chosen,
+        "noise": chosen,
+    }
+    graph = LanguageModelGraph(model, forbidden)
+    _export(graph, example, path, inputs=tuple(axes), outputs=LM_OUTPUTS, axes=axes, int8=int8)
+
+
+def export_encoder(
+    encoder: nn.Module, path: Path, *, mels: int = 80, frames: int = 400, int8: bool = False
+) -> None:
+    """Write `encoder.onnx`.
+
+    `encoder` takes features [B, mels, T] and lengths [B] and returns prefix embeddings [B, P, d]
+    and their lengths [B].
+    """
+    example = (torch.zeros(2, mels, frames), torch.tensor([frames, frames // 2]))
+    axes = {"features": {0: "B", 2: "T"}, "lengths": {0: "B"}}
+    outputs = ("prefix", "prefix_lengths")
+    _export(encoder, example, path, inputs=tuple(axes), outputs=outputs, axes=axes, int8=int8)
+
+
+def _export(
+    module: nn.Module,
+    example: tuple[Tensor, ...],
+    path: Path,
+    *,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    axes: dict[str, dict[int, str]],
+    int8: bool,
+) -> None:
+    """Trace, optimise, quantise if asked to, and put the file in place in one move."""
+    named: dict[str, torch.export.Dim] = {}
+    shapes = tuple(
+        {axis: named.setdefault(name, torch.export.Dim(name)) for axis, name in axes[key].items()}
+        for key in inputs
+    )
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        draft = Path(folder) / path.name
+        training = module.training
+        try:
+            torch.onnx.export(
+                module.eval(),
+                example,
+                draft,
+                input_names=list(inputs),
+                output_names=list(outputs),
+                dynamic_shapes=shapes,
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            )
+        finally:
+            module.train(training)
+        if int8:
+            draft = _quantise(draft)
+        shutil.move(draft, path)
+
+
+def _quantise(path: Path) -> Path:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    result = path.with_name("int8.onnx")
+    quantize_dynamic(
+        path, result, op_types_to_quantize=["MatMul", "Gemm"], weight_type=QuantType.QInt8
+    )
+    return result
