@@ -17,6 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from assistant.spoken import say_number
 from engines.training.calculations import CALCULATIONS
 from engines.training.text import spoken
 from engines.training.wordings import (
@@ -36,6 +37,24 @@ _MOST_SLOT_VALUES = 5000
 _FRAMED_SHARE = 0.4
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 _NOT_FAMILIES = ("slots", "dataset_intents")
+_BEFORE_VERBS = (
+    *("can you {", "could you {", "could you please {", "would you {", "will you {"),
+    *("i want you to {", "i'd like you to {", "go ahead and {", "please {"),
+)
+_VERBS = frozenset(
+    """activate add adjust announce arm arrange ask begin block book brew brighten bring broadcast
+    brighten buy call cancel change check clean clear close convert cook copy count create cut dance
+    decrease deactivate delete dim disable disarm disconnect do draw drive drop email enable end
+    explain extend feed find fix flip freeze get give go google guide hire illuminate increase
+    iron launch let light list listen locate lock look lower make message mow multiply mute navigate
+    open order pair pause pay phone pick place plan play post power predict prepare press print
+    pull purchase put raise rap read recommend record reduce remind remove rent repeat reply
+    reserve reset restart resume ring roll run save say scan schedule search secure sell send set
+    share shop show shuffle shut sing skip snooze solve speak spell start stop subtract suggest
+    switch sync take teach tell text throw tidy time toss track transfer translate turn tweet
+    unlock unmute update vacuum wake wash watch water wire write""".split()
+)
+"""What a request to do something begins with; only these can follow "can you"."""
 
 Row = Mapping[str, tuple[str, ...]]
 
@@ -83,7 +102,9 @@ class Family:
         chosen = {name: (rng.choice(values),) for name, values in self.slots.items()}
         text = draw(rng.choice(self.wordings), {**chosen, **row}, rng)
         if self.frames and rng.random() < _FRAMED_SHARE:
-            text = rng.choice(self.frames).replace("{text}", text)
+            verb = text.split()[0] in _VERBS
+            frames = [f for f in self.frames if verb or not f.startswith(_BEFORE_VERBS)]
+            text = rng.choice(frames).replace("{text}", text)
         return self._request(text, {**chosen, **row})
 
     def texts(self, limit: int = 1000) -> Iterator[str]:
@@ -165,13 +186,13 @@ def reserved() -> frozenset[str]:
 
 def acceptable(answer: str, accepted: tuple[str, ...]) -> bool:
     """Whether `answer` holds any of the accepted words (see `Request.accepted`)."""
-    said = f" {spoken(answer)} "
+    said = f" {spoken(answer.rstrip('.!?'))} "
     return any(f" {words} " in said for words in accepted)
 
 
 def load(folder: Path = FOLDER) -> list[Family]:
     """All families of a corpus; raises `RequestsError` in one line for the first thing wrong."""
-    families = []
+    families: dict[str, Family] = {}
     for path in sorted(folder.glob("*.toml")):
         if path.stem == "reserved":
             continue
@@ -179,13 +200,15 @@ def load(folder: Path = FOLDER) -> list[Family]:
         for name, table in tables.items():
             if isinstance(table, dict) and name not in _NOT_FAMILIES:
                 try:
-                    families.append(_family(name, table, tables))
+                    if name in families:
+                        raise RequestsError("has the name of another family")
+                    families[name] = _family(name, table, tables)
                 except (WordingError, KeyError, TypeError, ValueError) as error:
                     reason = f"misses {error}" if isinstance(error, KeyError) else error
                     raise RequestsError(f"{path.name}: [{name}] {reason}") from error
     if not families:
         raise RequestsError(f"{folder}: no request families found")
-    return families
+    return list(families.values())
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -229,11 +252,16 @@ def _rows(table: dict[str, Any]) -> tuple[Row, ...]:
         return ({},)
     rows = []
     for line in table["rows"].strip().splitlines():
-        cells = [tuple(part.strip() for part in cell.split("/")) for cell in line.split("|")]
+        cells = [_cell(cell) for cell in line.split(" | ")]
         if len(cells) != len(table["columns"]) or not all(all(cell) for cell in cells):
             raise RequestsError(f"row {line!r} does not fit the columns {table['columns']}")
         rows.append(dict(zip(table["columns"], cells, strict=True)))
     return tuple(rows)
+
+
+def _cell(cell: str) -> tuple[str, ...]:
+    alternatives = (parse(part.strip()) for part in cell.split("/"))
+    return tuple(text for wording in alternatives for text in expand(wording, {}))
 
 
 def _slot_values(lists: Mapping[str, Any], names: set[str]) -> dict[str, tuple[str, ...]]:
@@ -244,7 +272,7 @@ def _slot_values(lists: Mapping[str, Any], names: set[str]) -> dict[str, tuple[s
         values: list[str] = []
         for value in lists[name]:
             if bounds := _RANGE.fullmatch(value):
-                values += map(str, range(int(bounds[1]), int(bounds[2]) + 1))
+                values += map(say_number, range(int(bounds[1]), int(bounds[2]) + 1))
             else:
                 wording = parse(value)
                 inner = _slot_values(lists, slots(wording))
