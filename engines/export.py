@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -124,10 +125,12 @@ def _export(
         {axis: named.setdefault(name, torch.export.Dim(name)) for axis, name in axes[key].items()}
         for key in inputs
     )
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory(dir=path.parent) as folder:
         draft = Path(folder) / path.name
         training = module.training
         try:
+            # the exporter warns of its own deprecations and of every axis that inputs share
+            warnings.simplefilter("ignore")
             torch.onnx.export(
                 module.eval(),
                 example,

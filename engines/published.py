@@ -71,19 +71,25 @@ class Diffa(nn.Module):
         )
 
 
-def read_llada(folder: Path, device: str = "cpu", dtype: torch.dtype | None = None) -> LLaDA:
-    """Read a LLaDA folder in Hugging Face's layout, one file or shards."""
-    raw = read_config(folder)
+def read_llada(folder: Path) -> LLaDA:
+    """Read a LLaDA folder in Hugging Face's layout, in the precision it is stored in."""
+    path, raw = folder / "config.json", read_config(folder)
     if raw.get("n_kv_heads", raw.get("n_heads")) != raw.get("n_heads"):
-        raise CheckpointError(f"{folder / 'config.json'}: grouped key heads are not LLaDA-8B's")
+        raise CheckpointError(f"{path}: grouped key heads are not LLaDA-8B's")
     if raw.get("weight_tying") or raw.get("include_bias"):
-        raise CheckpointError(f"{folder / 'config.json'}: tied weights or biases are not LLaDA's")
-    config = pick_config(LLaDAConfig, raw, folder / "config.json")
+        raise CheckpointError(f"{path}: tied weights or biases are not LLaDA-8B's")
+    return load_llada(pick_config(LLaDAConfig, raw, path), folder)
+
+
+def load_llada(
+    config: LLaDAConfig, folder: Path, *, device: str = "cpu", dtype: torch.dtype | None = None
+) -> LLaDA:
+    """Load the weights in `folder`, one file or shards, into a model of known shape."""
     with torch.device("meta"):
         model = LLaDA(config)
-    tensors = {
-        name: tensor.to(device=device, dtype=dtype) for name, tensor in read_tensors(folder).items()
-    }
+    tensors = read_tensors(folder)
+    for name, tensor in tensors.items():
+        tensors[name] = tensor.to(device=device, dtype=dtype)
     fill(model, tensors, folder)
     return model.eval()
 

@@ -25,6 +25,12 @@ class LLaDAConfig:
         """Channels of one attention head."""
         return self.d_model // self.n_heads
 
+    @property
+    def parameters(self) -> int:
+        """Numbers in the language model, embedding and head included."""
+        layer = self.d_model * (4 * self.d_model + 3 * self.mlp_hidden_size + 2)
+        return self.n_layers * layer + self.d_model * (2 * self.embedding_size + 1)
+
 
 @dataclass(frozen=True, slots=True)
 class WhisperConfig:

@@ -1,13 +1,20 @@
 """`assistant model`: what a checkpoint is, and whether it computes what it should."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from assistant.errors import UserError
+
+if TYPE_CHECKING:
+    from engines.checkpoints import Checkpoint
+
+WEIGHTS = (".onnx", ".safetensors")
+GB = 1_000_000_000
 
 app = typer.Typer(help="Checkpoints.", no_args_is_help=True)
 
@@ -40,3 +47,44 @@ def verify(
     console.print(f"{passed} passed, {failed} failed", highlight=False)
     if failed:
         raise typer.Exit(1)
+
+
+@app.command()
+def info(folder: FolderArgument) -> None:
+    """Show what a checkpoint is, its licence, and what it needs."""
+    from engines.checkpoints import Checkpoint, CheckpointError
+
+    try:
+        checkpoint = Checkpoint.open(folder)
+    except CheckpointError as error:
+        raise UserError(str(error)) from error
+    manifest, lm = checkpoint.manifest, checkpoint.manifest.lm
+    files = [each for each in folder.iterdir() if each.suffix in WEIGHTS]
+    rows = {
+        "name": manifest.name,
+        "licence": manifest.licence,
+        "language model": f"{lm.parameters:,} parameters, {manifest.attention}: "
+        f"{lm.n_layers} layers of {lm.d_model}, {lm.embedding_size:,} tokens, {lm.max_sequence_length:,} positions",
+        "prompts": ", ".join(manifest.prompts),
+        "audio": f"up to {manifest.audio.longest_s:g} s, {manifest.audio.mels} mel bands",
+        "files": ", ".join(f"{each.name} {_size(each.stat().st_size)}" for each in sorted(files)),
+        "memory": f"about {_size(_memory(checkpoint))} for the weights",
+    }
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for key, value in rows.items():
+        table.add_row(key, escape(value))
+    Console().print(table)
+
+
+def _memory(checkpoint: "Checkpoint") -> int:
+    """Bytes of the encoder and of the one form of the language model that is loaded."""
+    graph = checkpoint.lm_graph
+    lm = [graph] if graph.is_file() else checkpoint.lm_weights
+    return sum(each.stat().st_size for each in [checkpoint.encoder, *lm])
+
+
+def _size(count: int) -> str:
+    """Render a number of bytes."""
+    return f"{count / GB:.1f} GB" if count >= GB else f"{count / GB * 1000:.1f} MB"

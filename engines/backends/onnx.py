@@ -8,6 +8,7 @@ import numpy as np
 import onnxruntime
 
 from engines.backends import Context, Ids, Proposal, Query, gumbel
+from engines.checkpoints import CheckpointError
 from engines.schedule import Floats, Schedule
 
 UNSEEN = np.iinfo(np.int64).max
@@ -29,14 +30,18 @@ class _State:
 
 
 def session(path: Path, threads: int) -> onnxruntime.InferenceSession:
-    """Open a graph on the CPU with so many threads."""
+    """Open a graph on the CPU with so many threads; raise `CheckpointError` if it is damaged."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     # spinning threads would take the core from the microphone and from the other graph
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions share no narrower base
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"{path}: {reason}; copy or convert the model again") from error
 
 
 class OnnxBackend:
@@ -51,7 +56,7 @@ class OnnxBackend:
         max_sequence_length: int,
         threads: int = 2,
     ) -> None:
-        """Open the graph; onnxruntime's own exceptions tell of a damaged one."""
+        """Open the graph; raise `CheckpointError` if it is damaged."""
         self.mask_id, self.block_causal = mask_id, block_causal
         self._longest = max_sequence_length
         self._session = session(path, threads)

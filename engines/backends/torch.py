@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from engines.backends import Context, Proposal, Query, gumbel
+from engines.checkpoints import Checkpoint, CheckpointError
 from engines.llada import LLaDA, propose_tokens
 from engines.schedule import Schedule
 
@@ -214,3 +215,23 @@ class TorchBackend:
         columns = np.concatenate([lane.query.active - lane.query.begin for lane in lanes])
         wanted = hidden[torch.from_numpy(rows), torch.from_numpy(columns)]
         return list(self.model.logits(wanted).float().split(counts))
+
+
+def open_torch(checkpoint: Checkpoint, *, device: str, threads: int) -> TorchBackend:
+    """Load a checkpoint's weights: bfloat16 on CUDA, float32 on the CPU.
+
+    Raises `CheckpointError` for a device that is not there and for weights that do not fit.
+    """
+    from engines.published import load_llada
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise CheckpointError("device cuda was asked for, but torch finds none; use device cpu")
+    if device == "cpu":
+        torch.set_num_threads(threads)
+    dtype = torch.bfloat16 if device == "cuda" else torch.float32
+    model = load_llada(checkpoint.manifest.lm, checkpoint.folder, device=device, dtype=dtype)
+    return TorchBackend(
+        model,
+        block_causal=checkpoint.manifest.attention == "block-causal",
+        forbidden=checkpoint.forbidden,
+    )

@@ -1,0 +1,243 @@
+"""The engine: sound in, text out, several requests at a time.
+
+Nothing here needs torch when the folder holds `lm.onnx`.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.backends import Backend, Context
+from engines.checkpoints import AUDIO, TEXT, Checkpoint, CheckpointError
+from engines.decoding import BlockEvent, Request, decode
+from engines.features import HOP, SAMPLE_RATE_HZ, log_mel
+from engines.schedule import Floats, Schedule, Threshold
+from engines.scoring import score
+
+Device = Literal["auto", "cpu", "cuda"]
+
+SHORTEST = 4 * HOP * 8
+"""Samples that shorter audio is padded to, so that every encoder has a frame to look at."""
+SILENCE_SEARCH_S = 5.0
+"""Audio that is too long is cut in the quietest place of so much before the limit."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """What the language model hears."""
+
+    embeddings: Floats
+    """[P, d_model]."""
+    seconds: float
+    """Length of the audio it was made of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One response wanted."""
+
+    prompt: str
+    """The name of a prompt in `model.toml`, such as `transcribe` or `answer`."""
+    prefix: Prefix | None = None
+    text: str = ""
+    """The caller's own words, for prompts that take some."""
+    schedule: Schedule | None = None
+    """How to decode; the checkpoint's own way if none. Stop tokens are the checkpoint's."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextBlock:
+    """A finished piece of a response."""
+
+    ask: int
+    """Index of its `Ask`."""
+    text: str
+    """What it adds to the response."""
+    confidence: tuple[float, ...]
+    """Probability of each token when it was committed."""
+    passes: int
+    """Passes spent on the response so far."""
+    last: bool
+    stopped: bool
+    """The response ended by itself, not for want of room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How probable a text is."""
+
+    total: float
+    """Log-probability of all its tokens and of its end."""
+    mean: float
+    """The same for each token."""
+
+
+class Engine:
+    """A checkpoint, loaded. Use it from one thread at a time."""
+
+    def __init__(self, checkpoint: Checkpoint, backend: Backend, *, threads: int = 2) -> None:
+        """Take a language model and open the encoder's graph; `load` does both."""
+        from engines.backends.onnx import session
+
+        self.checkpoint, self.backend = checkpoint, backend
+        self._encoder = session(checkpoint.encoder, threads)
+
+    @classmethod
+    def load(cls, folder: Path, *, threads: int = 2, device: Device = "auto") -> Self:
+        """Open a checkpoint folder; raise `CheckpointError` for one that cannot be used.
+
+        `auto` takes a GPU if there is one and the folder has weights for it.
+        """
+        checkpoint = Checkpoint.open(folder)
+        return cls(checkpoint, _backend(checkpoint, threads, device), threads=threads)
+
+    @property
+    def schedule(self) -> Schedule:
+        """How the checkpoint is decoded by default."""
+        defaults = self.checkpoint.manifest.decoding
+        return Schedule(
+            max_new_tokens=defaults.max_new_tokens,
+            block_length=defaults.block_length,
+            rule=Threshold(defaults.threshold),
+            cache=defaults.cache,
+            stop_ids=self.checkpoint.stop_ids,
+        )
+
+    def encode(self, audio: NDArray[np.int16] | NDArray[np.floating]) -> Prefix:
+        """Turn mono audio at 16 kHz, int16 or -1..1, [samples], into a prefix.
+
+        Audio over the model's limit is cut at a silence, with a warning in the log.
+        """
+        limits = self.checkpoint.manifest.audio
+        wave = audio.astype(np.float32)
+        if np.issubdtype(audio.dtype, np.integer):
+            wave /= np.float32(32768)
+        wave = cut(wave, limits.longest_s)
+        seconds = len(wave) / SAMPLE_RATE_HZ
+        frames = -(-max(len(wave), SHORTEST) // HOP)
+        shortest = round(limits.longest_s * SAMPLE_RATE_HZ) if limits.padded else frames * HOP
+        wave = np.pad(wave, (0, max(0, shortest - len(wave))))
+        features = log_mel(wave, limits.mels)[None]
+        feeds = {"features": features, "lengths": np.array([frames])}
+        prefix, lengths = self._encoder.run(None, feeds)
+        return Prefix(prefix[0, : lengths[0]], seconds)
+
+    def generate(
+        self, asks: Sequence[Ask], cancel: Callable[[], bool] = lambda: False
+    ) -> Iterator[TextBlock]:
+        """Stream the responses to all `asks`, denoised in one batch, block by block.
+
+        `cancel` is asked between passes. Raises `ValueError` for an unknown prompt and for what
+        does not fit the model's context.
+        """
+        requests = [self._request(ask) for ask in asks]
+        tokens: list[list[int]] = [[] for _ in asks]
+        for event in decode(self.backend, requests, cancel):
+            before = self._text(tokens[event.handle])
+            tokens[event.handle] += event.tokens
+            yield _text_block(event, self._text(tokens[event.handle])[len(before) :])
+
+    def score(
+        self, candidates: Sequence[str], prompt: str, prefix: Prefix | None = None, text: str = ""
+    ) -> list[Score]:
+        """Weigh texts as responses to one prompt, all in one batch; see `engines.scoring`."""
+        tokenizer = self.checkpoint.tokenizer
+        ids = [tokenizer.encode(each, add_special_tokens=False).ids for each in candidates]
+        context = self._context(Ask(prompt, prefix, text))
+        end_id = self.checkpoint.stop_ids[0]
+        scores = score(self.backend, context, ids, self.schedule, end_id=end_id)
+        return [Score(float(each.sum()), float(each.mean())) for each in scores]
+
+    def _request(self, ask: Ask) -> Request:
+        schedule = replace(ask.schedule or self.schedule, stop_ids=self.checkpoint.stop_ids)
+        return Request(self._context(ask), schedule)
+
+    def _context(self, ask: Ask) -> Context:
+        prompts = self.checkpoint.manifest.prompts
+        if ask.prompt not in prompts:
+            raise ValueError(f"no prompt {ask.prompt!r}; this model has {', '.join(prompts)}")
+        before, _, after = prompts[ask.prompt].partition(AUDIO)
+        before, after = (part.replace(TEXT, ask.text) for part in (before, after))
+        # together, so that the prefix leaves the words around it as they would be without
+        whole = self._ids(before + after)
+        embeddings = None if ask.prefix is None else ask.prefix.embeddings
+        return Context(tuple(whole), embeddings, len(self._ids(before)))
+
+    def _ids(self, text: str) -> list[int]:
+        return self.checkpoint.tokenizer.encode(text, add_special_tokens=False).ids if text else []
+
+    def _text(self, ids: Sequence[int]) -> str:
+        return self.checkpoint.tokenizer.decode(list(ids), skip_special_tokens=True)
+
+
+def cut(audio: Floats, longest_s: float) -> Floats:
+    """Shorten audio [samples] to at most `longest_s`, at the quietest 20 ms before that."""
+    most = round(longest_s * SAMPLE_RATE_HZ)
+    if len(audio) <= most:
+        return audio
+    step = 2 * HOP
+    first = max(0, most - round(SILENCE_SEARCH_S * SAMPLE_RATE_HZ))
+    windows = audio[first : first + (most - first) // step * step].reshape(-1, step)
+    end = first + int(np.square(windows).mean(axis=1).argmin()) * step
+    _log.warning(
+        "audio of %.1f s is over the model's %.0f s; what is behind %.1f s is not heard",
+        len(audio) / SAMPLE_RATE_HZ,
+        longest_s,
+        end / SAMPLE_RATE_HZ,
+    )
+    return audio[:end]
+
+
+def _text_block(event: BlockEvent, text: str) -> TextBlock:
+    return TextBlock(
+        ask=event.handle,
+        text=text,
+        confidence=event.confidence,
+        passes=event.passes,
+        last=event.last,
+        stopped=event.stopped,
+    )
+
+
+def _backend(checkpoint: Checkpoint, threads: int, device: Device) -> Backend:
+    """Open the language model on the CPU as a graph if that exists, else with torch."""
+    manifest = checkpoint.manifest
+    block_causal = manifest.attention == "block-causal"
+    wants_torch = device == "cuda" or (device == "auto" and _cuda(checkpoint))
+    if checkpoint.lm_graph.is_file() and not wants_torch:
+        from engines.backends.onnx import OnnxBackend
+
+        return OnnxBackend(
+            checkpoint.lm_graph,
+            mask_id=manifest.lm.mask_token_id,
+            block_causal=block_causal,
+            max_sequence_length=manifest.lm.max_sequence_length,
+            threads=threads,
+        )
+    try:
+        from engines.backends.torch import open_torch
+    except ImportError as error:
+        raise CheckpointError(
+            f"{checkpoint.folder}: this model needs torch ({error}); install assistant[torch]"
+        ) from error
+    if device == "auto":
+        device = "cuda" if _cuda(checkpoint) else "cpu"
+    return open_torch(checkpoint, device=device, threads=threads)
+
+
+def _cuda(checkpoint: Checkpoint) -> bool:
+    """Whether the folder has weights for a GPU and there is one."""
+    if not checkpoint.lm_weights:
+        return False
+    try:
+        import torch
+    except ImportError:
+        return False
+    return torch.cuda.is_available()

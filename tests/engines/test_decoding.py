@@ -1,0 +1,213 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from engines.backends import Context
+from engines.decoding import Decoder, Request, decode
+from engines.schedule import Exactly, Factor, Schedule, Steps, Threshold, quota
+from engines.scoring import score
+from tests.engines.support import MASK, FakeBackend
+
+STOP = 7
+
+
+def request(schedule, prompt=1, template=()):
+    return Request(Context((prompt, prompt)), schedule, template)
+
+
+def tokens(events):
+    return [token for event in events for token in event.tokens]
+
+
+def ranked(*probabilities):
+    return np.log(np.array(probabilities, dtype=np.float32))
+
+
+def test_a_fixed_schedule_gives_the_remainder_to_the_first_passes():
+    assert [quota(Steps(4), ranked(0.5), done, 10) for done in range(4)] == [3, 3, 2, 2]
+
+
+def test_a_threshold_counts_what_is_at_least_as_probable():
+    assert quota(Threshold(0.9), ranked(0.99, 0.91, 0.89, 0.1), 0, 4) == 2
+
+
+def test_the_factor_rule_takes_the_largest_group_that_is_safe_in_parallel():
+    # 2 * 0.1 and 3 * 0.2 are below 1, 4 * 0.3 is not
+    assert quota(Factor(1.0), ranked(0.9, 0.8, 0.7), 0, 3) == 2
+
+
+def test_the_most_probable_positions_are_committed_first():
+    fake = FakeBackend({1: [10, 11, 12, 13]}, {1: [0.1, 0.9, 0.3, 0.8]})
+    list(decode(fake, [request(Schedule(4, 4, Exactly(2)))]))
+    assert [list(each[0].active) for each in fake.passes] == [[0, 1, 2, 3], [0, 2]]
+
+
+def test_a_tie_goes_to_the_first_position():
+    fake = FakeBackend({1: [10, 11, 12]}, {1: [0.5, 0.5, 0.5]})
+    list(decode(fake, [request(Schedule(3, 3, Exactly(1)))]))
+    assert [list(each[0].active) for each in fake.passes] == [[0, 1, 2], [1, 2], [2]]
+
+
+def test_a_pass_that_convinces_nobody_still_commits_one_token():
+    fake = FakeBackend({1: [10, 11, 12]}, {1: [0.1, 0.3, 0.2]})
+    events = list(decode(fake, [request(Schedule(3, 3, Threshold(0.9)))]))
+    assert tokens(events) == [10, 11, 12]
+    assert events[-1].passes == 3
+
+
+def test_blocks_are_streamed_as_they_finish():
+    fake = FakeBackend({1: [10, 11, 12, 13]})
+    events = list(decode(fake, [request(Schedule(4, 2, Exactly(1)))]))
+    assert [(event.block, event.tokens, event.passes) for event in events] == [
+        (0, (10, 11), 2),
+        (1, (12, 13), 4),
+    ]
+    assert [event.last for event in events] == [False, True]
+
+
+def test_what_follows_a_stop_token_is_dropped_and_costs_no_pass():
+    fake = FakeBackend({1: [10, STOP, 12, 13, 14, 15]}, {1: [0.2, 0.9, 0.3, 0.1, 0.9, 0.9]})
+    schedule = Schedule(6, 3, Exactly(1), stop_ids=(STOP,))
+    events = list(decode(fake, [request(schedule)]))
+    assert [(event.tokens, event.stopped, event.last) for event in events] == [((10,), True, True)]
+    assert [list(each[0].active) for each in fake.passes] == [[0, 1, 2], [0]]
+
+
+def test_given_positions_are_kept_and_only_the_gaps_are_decoded():
+    fake = FakeBackend({1: [10, 11, 12, 13]})
+    events = list(
+        decode(fake, [request(Schedule(4, 4, Exactly(4)), template=(50, None, 52, None))])
+    )
+    assert tokens(events) == [50, 11, 52, 13]
+    assert events[0].confidence[0] == 1.0
+    assert events[0].confidence[1] == pytest.approx(0.5)
+
+
+def test_a_response_that_is_given_whole_costs_no_pass():
+    fake = FakeBackend({})
+    events = list(decode(fake, [request(Schedule(2, 2), template=(50, 51))]))
+    assert tokens(events) == [50, 51]
+    assert fake.passes == []
+    assert fake.released == [1]
+
+
+def test_an_exact_cache_computes_a_finished_block_once_more_along_with_the_next():
+    fake = FakeBackend({1: [10, 11, 12, 13]})
+    list(decode(fake, [request(Schedule(4, 2, Exactly(1)))]))
+    spans = [(each[0].begin, each[0].end) for each in fake.passes]
+    assert spans == [(-2, 2), (0, 2), (0, 4), (2, 4)]
+
+
+@pytest.mark.parametrize(
+    ("cache", "later"), [("none", (-2, 4)), ("prefix", (0, 4)), ("dual", (0, 2))]
+)
+def test_each_cache_recomputes_its_part_after_the_first_pass_of_a_block(cache, later):
+    fake = FakeBackend({1: [10, 11, 12, 13]}, block_causal=False)
+    list(decode(fake, [request(Schedule(4, 2, Exactly(1), cache))]))
+    spans = [(each[0].begin, each[0].end) for each in fake.passes]
+    assert spans[:2] == [(-2, 4), later]
+
+
+def test_a_cache_that_does_not_suit_the_model_is_refused():
+    with pytest.raises(ValueError, match="cannot use cache 'dual'"):
+        list(decode(FakeBackend({1: [1]}), [request(Schedule(1, 1, cache="dual"))]))
+
+
+def test_a_template_longer_than_the_response_is_refused():
+    with pytest.raises(ValueError, match="does not fit"):
+        Decoder(FakeBackend({})).add(request(Schedule(2, 2), template=(1, 2, 3)))
+
+
+def test_looking_ahead_denoises_the_next_block_in_the_same_pass():
+    fake = FakeBackend({1: [10, 11, 12, 13]})
+    schedule = Schedule(4, 2, Exactly(1), lookahead=1, activation=0.5)
+    events = list(decode(fake, [request(schedule)]))
+    assert tokens(events) == [10, 11, 12, 13]
+    assert [list(each[0].active) for each in fake.passes] == [[0, 1], [1, 2, 3], [3]]
+
+
+def test_nothing_is_looked_at_behind_a_stop_token():
+    fake = FakeBackend({1: [10, STOP, 12, 13]}, {1: [0.1, 0.9, 0.9, 0.9]})
+    schedule = Schedule(4, 2, Exactly(1), lookahead=1, stop_ids=(STOP,))
+    list(decode(fake, [request(schedule)]))
+    assert all(each[0].end == 2 for each in fake.passes)
+
+
+def test_requests_with_their_own_settings_share_passes():
+    fake = FakeBackend({1: [10, 11, 12, 13], 2: [20, 21]})
+    requests = [request(Schedule(4, 4, Exactly(1))), request(Schedule(2, 2, Exactly(2)), prompt=2)]
+    events = list(decode(fake, requests))
+    assert [(event.handle, event.tokens) for event in events] == [
+        (1, (20, 21)),
+        (0, (10, 11, 12, 13)),
+    ]
+    assert [len(each) for each in fake.passes] == [2, 1, 1, 1]
+
+
+def test_a_request_joins_between_passes_and_another_waits_for_room():
+    fake = FakeBackend({1: [10, 11], 2: [20, 21], 3: [30, 31]})
+    decoder = Decoder(fake, batch=2)
+    schedule = Schedule(2, 2, Exactly(1))
+    decoder.add(request(schedule))
+    decoder.step()
+    decoder.add(request(schedule, prompt=2))
+    decoder.add(request(schedule, prompt=3))
+    made = []
+    while decoder.busy:
+        made += decoder.step()
+    assert [event.handle for event in made] == [0, 1, 2]
+    assert [[query.state for query in each] for each in fake.passes] == [[1], [1, 2], [2, 3], [3]]
+
+
+def test_a_cancelled_request_leaves_and_the_others_go_on():
+    fake = FakeBackend({1: [10, 11], 2: [20, 21]})
+    decoder = Decoder(fake)
+    schedule = Schedule(2, 2, Exactly(1))
+    first, second = decoder.add(request(schedule)), decoder.add(request(schedule, prompt=2))
+    decoder.step()
+    decoder.cancel(first)
+    made = decoder.step()
+    assert [event.handle for event in made] == [second]
+    assert not decoder.busy
+    assert fake.released == [1, 2]
+
+
+def test_cancelling_stops_between_two_passes_and_frees_everything():
+    fake = FakeBackend({1: [10, 11, 12, 13]})
+    events = decode(
+        fake, [request(Schedule(4, 4, Exactly(1)))], cancel=lambda: len(fake.passes) == 2
+    )
+    assert list(events) == []
+    assert len(fake.passes) == 2
+    assert fake.released == [1]
+
+
+def test_a_listener_that_goes_away_frees_everything():
+    fake = FakeBackend({1: [10, 11]})
+    events = decode(fake, [request(Schedule(2, 1, Exactly(1)))])
+    next(events)
+    events.close()
+    assert fake.released == [1]
+
+
+def test_a_model_that_only_proposes_masks_does_not_hang():
+    fake = FakeBackend({1: [MASK, MASK]})
+    events = list(decode(fake, [request(Schedule(2, 2, Exactly(1)))]))
+    assert len(events) == 1
+    assert len(fake.passes) == 4
+
+
+def test_room_for_tokens_is_rounded_up_to_whole_blocks():
+    assert replace(Schedule(), max_new_tokens=33, block_length=32).blocks == 2
+
+
+def test_scoring_weighs_every_token_once_with_the_others_in_sight():
+    fake = FakeBackend({}, {1: [0.5, 0.25, 0.125, 0.5]})
+    schedule = Schedule(block_length=4)
+    (scores,) = score(fake, Context((1,)), [[10, 11]], schedule, end_id=0)
+    np.testing.assert_allclose(np.exp(scores), [0.5, 0.25, 0.125])
+    _, candidates = fake.passes
+    assert [(query.begin, query.end) for query in candidates] == [(0, 4), (0, 4)]
+    assert [list(query.response) for query in candidates] == [[MASK, 11, MASK, 0], [10, MASK, 0, 0]]
+    assert len(fake.released) == 3

@@ -1,0 +1,97 @@
+"""The published reference code's own numbers, on tiny random weights (see `tests/golden`)."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+pytest.importorskip("torch")
+
+from safetensors.torch import load_file, save_file
+
+from assistant.cli.model import app
+from engines.checkpoints import CheckpointError
+from engines.evaluation.verify import verify
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+@pytest.mark.parametrize(("folder", "count"), [("llada-tiny", 37), ("diffa-tiny", 17)])
+def test_every_vector_of_the_reference_is_matched(folder, count):
+    checks = list(verify(GOLDEN / folder))
+    assert [check for check in checks if not check.passed] == []
+    assert len(checks) == count
+
+
+def test_a_vector_that_does_not_match_is_counted_and_exits_with_1(tmp_path):
+    folder = tmp_path / "llada-tiny"
+    shutil.copytree(GOLDEN / "llada-tiny", folder)
+    cases = json.loads((folder / "cases.json").read_text())[:2]
+    cases[1]["nfe"] += 1
+    (folder / "cases.json").write_text(json.dumps(cases))
+    result = CliRunner().invoke(app, ["verify", str(folder)])
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[-1] == "2 passed, 1 failed"
+    assert f"FAILED {cases[1]['name']}: 0 of 87 tokens differ" in result.stdout
+
+
+@pytest.fixture
+def llada(tmp_path):
+    folder = tmp_path / "llada"
+    shutil.copytree(GOLDEN / "llada-tiny", folder)
+    return folder
+
+
+def rewrite(folder, change):
+    tensors = load_file(folder / "model.safetensors")
+    change(tensors)
+    save_file(tensors, folder / "model.safetensors")
+
+
+NORM = "model.transformer.ln_f.weight"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.pop(NORM), f"tensor {NORM} is missing"),
+        (lambda t: t.update(surplus=t[NORM].clone()), "unknown tensor surplus"),
+        (lambda t: t.update({NORM: t[NORM][:-1].clone()}), f"{NORM} is [63], not [64]"),
+        (lambda t: t.update({NORM: t[NORM].int()}), f"{NORM} is torch.int32"),
+    ],
+)
+def test_a_tensor_that_does_not_fit_is_named(llada, change, message):
+    rewrite(llada, change)
+    with pytest.raises(CheckpointError) as caught:
+        list(verify(llada))
+    assert message in str(caught.value)
+
+
+def test_a_file_that_was_downloaded_by_half_is_named(llada):
+    path = llada / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:100_000])
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: .*download it again"):
+        list(verify(llada))
+
+
+def test_a_sharded_model_loads_and_a_missing_shard_is_named(llada):
+    tensors = load_file(llada / "model.safetensors")
+    (llada / "model.safetensors").unlink()
+    names = sorted(tensors)
+    shards = {"model-1.safetensors": names[:9], "model-2.safetensors": names[9:]}
+    for file, keys in shards.items():
+        save_file({key: tensors[key] for key in keys}, llada / file)
+    places = {key: file for file, keys in shards.items() for key in keys}
+    (llada / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
+    assert next(verify(llada)).passed
+    (llada / "model-2.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"model-2\.safetensors"):
+        list(verify(llada))
+
+
+def test_a_folder_that_holds_something_else_is_refused_in_one_line(tmp_path):
+    result = CliRunner().invoke(app, ["verify", str(tmp_path)])
+    assert "neither config.json nor diffa/" in str(result.exception)
+    assert "\n" not in str(result.exception)
