@@ -1,0 +1,27 @@
+"""Fixtures that every room's tests share."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.pulse import MISSING, Pulse
+
+
+@pytest.fixture(scope="session")
+def _sound_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pulse]:
+    folder = tmp_path_factory.mktemp("pulse")
+    folder.chmod(0o700)
+    with Pulse(folder) as server:
+        yield server
+
+
+@pytest.fixture
+def pulse(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Pulse:
+    """A private sound server, which PortAudio in this process and its children will find."""
+    if MISSING:
+        pytest.skip(f"not installed: {', '.join(MISSING)} (apt-get install pulseaudio)")
+    server: Pulse = request.getfixturevalue("_sound_server")
+    server.start()
+    for name, value in server.env.items():
+        monkeypatch.setenv(name, value)
+    return server
