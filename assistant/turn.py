@@ -30,6 +30,8 @@ class EndReason(StrEnum):
     SOURCE_ENDED = "source_ended"
     NO_SPEECH = "no_speech"
     CANCELLED = "cancelled"
+    TEXT = "text"
+    """There was no utterance: the words came as text, or the assistant spoke unasked."""
     MUTED = "muted"
 
 

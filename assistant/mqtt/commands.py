@@ -28,7 +28,7 @@ class Command(BaseModel):
 
 
 class Say(Command):
-    """Answer this text as if it had been spoken."""
+    """Say this text at the site, unasked: an announcement."""
 
     text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 

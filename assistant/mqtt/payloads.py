@@ -77,6 +77,8 @@ class EventType(StrEnum):
     INTENT = "intent"
     REPLY = "reply"
     ERROR = "error"
+    PLUGIN = "plugin"
+    """A plugin tells something; `name` says what."""
 
 
 class EventPayload(Payload):

@@ -10,7 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from assistant.cli import app
+from assistant.cli.main import app
 from assistant.mqtt.topics import Topics
 
 ROOT = Path(__file__).parents[2]

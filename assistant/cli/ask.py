@@ -1,0 +1,123 @@
+"""`assistant ask`: one answer for each recording, without a daemon."""
+
+import asyncio
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from assistant.cli.options import ConfigOption, SetOption, settings_from
+from assistant.errors import UserError
+from assistant.settings import Settings
+
+if TYPE_CHECKING:
+    from assistant.intents import Intents
+    from assistant.understanding import Mind
+
+EXAMPLES = """Examples:
+
+  assistant ask request.wav
+
+  assistant ask *.flac --json
+
+  ffmpeg -i talk.mp4 -f wav - | assistant ask -"""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What became of one recording; the shape of `--json`."""
+
+    file: str
+    transcript: str
+    intent: str | None
+    slots: dict[str, Any]
+    text: str
+    passes: int
+    timings_ms: dict[str, float]
+    """encode, decode, total."""
+
+
+def ask(
+    files: Annotated[
+        list[str], typer.Argument(help="Recordings in any common format; `-` is standard input.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object for each file.")] = False,
+    model: Annotated[Path | None, typer.Option(help="Checkpoint folder.")] = None,
+    config: ConfigOption = None,
+    assignments: SetOption = None,
+) -> None:
+    """Answer recordings. A file that cannot be answered is named, and the exit code is 2."""
+    settings = settings_from(config, assignments, {"engine.model": model})
+    failed = asyncio.run(_answer_all(files, settings, as_json=as_json))
+    if failed:
+        raise typer.Exit(2)
+
+
+async def _answer_all(files: list[str], settings: Settings, *, as_json: bool) -> int:
+    from assistant.intents import Intents
+    from assistant.outside import Collector
+    from assistant.understanding import load_mind
+
+    intents = Intents.load(settings)
+    mind = load_mind(settings, intents)
+    await intents.start(Collector(site=settings.site))
+    failed = 0
+    try:
+        for file in files:
+            try:
+                answered = await _answer(file, mind, intents, settings)
+            except UserError as error:
+                typer.echo(f"assistant: {error}", err=True)
+                failed += 1
+                continue
+            _show(answered, as_json=as_json)
+    finally:
+        await intents.stop()
+    return failed
+
+
+async def _answer(file: str, mind: "Mind", intents: "Intents", settings: Settings) -> Answered:
+    from assistant.audio.files import load_audio
+    from assistant.dialogue import new_turn_id
+    from assistant.turn import Turn
+    from assistant.worker import Cancel
+
+    limit_s = mind.longest_s
+    recording = load_audio(file, limit_s)
+    if recording.cut:
+        total = f"{recording.seconds_total:.0f} s"
+        note = f"{file}: {total} long; only the first {limit_s:.0f} s are heard"
+        typer.echo(f"assistant: {note}", err=True)
+    started = time.perf_counter()
+    understood = mind.understand(Cancel(), recording.samples)
+    if not understood.transcript:
+        raise UserError(f"{file}: no speech was heard in it")
+    turn = Turn(new_turn_id(), settings.site, understood.transcript, understood.confidence)
+    result = await intents.handle(intents.match(understood.transcript), turn)
+    total_ms = round((time.perf_counter() - started) * 1000, 1)
+    return Answered(
+        file=file,
+        transcript=understood.transcript,
+        intent=result.intent if result else None,
+        slots=dict(result.slots) if result else {},
+        text=result.text if result else understood.answer,
+        passes=understood.passes,
+        timings_ms={
+            "encode": understood.encode_ms,
+            "decode": understood.decode_ms,
+            "total": total_ms,
+        },
+    )
+
+
+def _show(answered: Answered, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(asdict(answered), ensure_ascii=False))
+        return
+    took = f"{answered.timings_ms['total']:.0f} ms, {answered.passes} passes"
+    intent = f" [{answered.intent}]" if answered.intent else ""
+    typer.echo(f"{answered.file}\n  heard   {answered.transcript}{intent}")
+    typer.echo(f"  answer  {answered.text}\n  took    {took}")

@@ -1,0 +1,70 @@
+"""`assistant demo`: the whole daemon at work on recordings, seen as a smart-home hub sees it."""
+
+import asyncio
+import signal
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from assistant.cli.options import ConfigOption, SetOption, settings_from
+from assistant.errors import AssistantError
+from assistant.settings import Settings
+
+EXAMPLES = """Examples:
+
+  assistant demo
+
+  assistant demo --keep-running    # and connect your own MQTT client"""
+
+RECORDINGS = Path(__file__).parent.parent / "recordings"
+
+
+def demo(
+    keep_running: Annotated[
+        bool, typer.Option("--keep-running", help="Stay up afterwards, until Ctrl-C.")
+    ] = False,
+    config: ConfigOption = None,
+    assignments: SetOption = None,
+) -> None:
+    """Start a broker, the daemon and a subscriber; play recorded requests; print what happens."""
+    with tempfile.TemporaryDirectory(prefix="assistant-demo-") as state_folder:
+        flags = {
+            "site": "demo",
+            "state_folder": state_folder,
+            "mqtt.host": "embedded",
+            "mqtt.port": 0,
+            "audio.source": "file",
+            "audio.files": sorted(RECORDINGS.glob("*.opus")),
+            "log.level": "warning",
+        }
+        settings = settings_from(config, assignments, flags)
+        unanswered = asyncio.run(_demonstrate(settings, keep_running=keep_running))
+    if unanswered:
+        raise AssistantError(f"{unanswered} of the recordings got no reply")
+
+
+async def _demonstrate(settings: Settings, *, keep_running: bool) -> int:
+    from assistant.clock import SystemClock
+    from assistant.daemon import Daemon, serve_until
+    from assistant.herald import SilentHerald
+    from assistant.logs import configure
+    from assistant.onlooker import Onlooker, Playlist
+
+    configure(settings.log)
+    clock, stop = SystemClock(), asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    playlist = Playlist(settings.audio.files, clock, endless=keep_running)
+    daemon = Daemon(settings, playlist, SilentHerald(), clock=clock)
+    onlooker = Onlooker(settings, playlist)
+    playlist.wait_for = onlooker.watching
+    watch = asyncio.create_task(onlooker.watch(daemon.broker_ready), name="onlooker")
+    try:
+        await serve_until(stop, daemon.run())
+    finally:
+        watch.cancel()
+        await asyncio.gather(watch, return_exceptions=True)
+    onlooker.summarise()
+    return 0 if stop.is_set() else onlooker.unanswered

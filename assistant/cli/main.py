@@ -1,0 +1,43 @@
+"""The command line as a whole: its commands, and what their errors look like."""
+
+import sys
+from typing import NoReturn
+
+import typer
+
+from assistant.cli import ask, config, demo, devices, model, plugins, run
+from assistant.errors import AssistantError, UserError
+
+app = typer.Typer(
+    help="A streaming voice assistant: it listens, understands, and answers over MQTT.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.command("run", epilog=run.EXAMPLES)(run.run)
+app.command("ask", epilog=ask.EXAMPLES)(ask.ask)
+app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
+app.command("devices", epilog=devices.EXAMPLES)(devices.devices)
+app.add_typer(plugins.app, name="plugins")
+app.add_typer(config.app, name="config")
+app.add_typer(model.app, name="model")
+
+
+def main() -> NoReturn:
+    """Run the command; a mistake of the user's is one line and exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        fail(str(error), 2)
+    except AssistantError as error:
+        fail(str(error), 1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(0)
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """Say why on standard error and leave."""
+    typer.echo(f"assistant: {message}", err=True)
+    sys.exit(code)

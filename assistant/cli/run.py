@@ -1,0 +1,66 @@
+"""`assistant run`: the daemon."""
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from assistant.cli.options import ConfigOption, SetOption, settings_from
+from assistant.settings import Settings
+
+EXAMPLES = """Examples:
+
+  assistant run --host hub.local --site kitchen
+
+  assistant run --host embedded --device "USB" --set endpoint.preset=relaxed
+
+  arecord -t raw -f S16_LE -r 16000 | assistant run --source stdin"""
+
+
+def run(
+    config: ConfigOption = None,
+    site: Annotated[str | None, typer.Option(help="Name of this room or machine.")] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Broker; `embedded` starts one on this machine.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="The broker's port.")] = None,
+    source: Annotated[str | None, typer.Option(help="microphone, stdin or file.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Microphone: an index or part of its name.")
+    ] = None,
+    file: Annotated[
+        list[Path] | None, typer.Option(help="Recording to play as the microphone; repeatable.")
+    ] = None,
+    model: Annotated[Path | None, typer.Option(help="Checkpoint folder.")] = None,
+    assignments: SetOption = None,
+) -> None:
+    """Listen, understand, answer over MQTT; until it is stopped."""
+    flags = {
+        "site": site,
+        "mqtt.host": host,
+        "mqtt.port": port,
+        "audio.source": source or ("file" if file else None),
+        "audio.device": int(device) if device and device.isdecimal() else device,
+        "audio.files": file or None,
+        "engine.model": model,
+    }
+    settings = settings_from(config, assignments, flags)
+    asyncio.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    from assistant.clock import SystemClock
+    from assistant.daemon import Daemon, serve_until
+    from assistant.herald import SystemdHerald
+    from assistant.logs import configure
+    from assistant.sources import open_source
+
+    configure(settings.log)
+    clock = SystemClock()
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    daemon = Daemon(settings, open_source(settings.audio, clock), SystemdHerald(), clock=clock)
+    await serve_until(stop, daemon.run())

@@ -1,0 +1,35 @@
+"""How the daemon tells systemd that it listens, and goes on listening."""
+
+import sdnotify
+
+
+class SystemdHerald:
+    """Speaks to the socket in `NOTIFY_SOCKET`; without one, nothing is sent."""
+
+    def __init__(self) -> None:
+        self._notifier = sdnotify.SystemdNotifier()
+
+    def ready(self) -> None:
+        """The service counts as started."""
+        self._notifier.notify("READY=1\nSTATUS=listening")
+
+    def alive(self) -> None:
+        """Feed the watchdog; called only while sound arrives."""
+        self._notifier.notify("WATCHDOG=1")
+
+    def stopping(self) -> None:
+        """The service is going down on purpose."""
+        self._notifier.notify("STOPPING=1")
+
+
+class SilentHerald:
+    """For daemons that nobody supervises."""
+
+    def ready(self) -> None:
+        """Tell nobody."""
+
+    def alive(self) -> None:
+        """Tell nobody."""
+
+    def stopping(self) -> None:
+        """Tell nobody."""

@@ -1,0 +1,40 @@
+"""What plugins reach through the running daemon: its broker, its voice, its clock."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from assistant.clock import Clock
+from assistant.dialogue import Dialogue
+from assistant.mqtt.bus import Bus
+from assistant.mqtt.payloads import EventType
+
+
+class Outdoors:
+    """The daemon's `assistant.outside.Outside`."""
+
+    def __init__(self, bus: Bus, dialogue: Dialogue, *, site: str, clock: Clock) -> None:
+        self.site, self.clock = site, clock
+        self._bus, self._dialogue = bus, dialogue
+
+    def now(self) -> datetime:
+        """Local wall-clock time."""
+        return datetime.now().astimezone()
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool) -> None:
+        """Send one message; raises `TransientError` while the broker is away."""
+        await self._bus.publish(topic, payload, retain=retain)
+
+    async def say(self, site: str, text: str, *, plugin: str) -> None:
+        """Publish a reply that nobody asked for."""
+        del site, plugin
+        self._dialogue.say(text)
+
+    async def event(self, kind: str, fields: Mapping[str, Any], *, plugin: str) -> None:
+        """Publish an event; one of kind `error` as the daemon's own errors are."""
+        details = json.loads(json.dumps(dict(fields), default=str))
+        if kind == "error":
+            self._bus.event(EventType.ERROR, plugin=plugin, message=details.get("reason", ""))
+        else:
+            self._bus.event(EventType.PLUGIN, plugin=plugin, name=kind, data=details)

@@ -1,0 +1,162 @@
+"""What the engine makes of an utterance: a transcript, checked against the plugins' sentences."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assistant.errors import UserError
+from assistant.intents import Intents
+from assistant.settings import EngineSettings, Settings
+from assistant.worker import Cancel
+from engines.checkpoints import CheckpointError
+from engines.diffa import Ask, Engine, Prefix, TextBlock
+from engines.schedule import Schedule, Threshold
+
+NANO = Path(__file__).parent.parent / "engines" / "nano"
+CANDIDATES = 5
+"""Sentences of the plugins that are weighed against the audio."""
+LENIENCE = 1.2
+"""How much less probable, in log-probability a token, a plugin's sentence may be than the free
+reading and still be taken for what was said: people ask for what the assistant can do."""
+TRANSCRIPT_TOKENS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Understanding:
+    """One utterance, read and answered."""
+
+    transcript: str
+    """Lower-case words; empty when none were heard."""
+    confidence: float
+    """Mean probability of the transcript's tokens."""
+    answer: str
+    """The model's own answer, for when no plugin has one."""
+    passes: int
+    """Forward passes of the language model, over the whole batch."""
+    encode_ms: float
+    decode_ms: float
+
+
+class Mind(Protocol):
+    """Understands sound; called on the engine's thread only."""
+
+    @property
+    def name(self) -> str:
+        """The model's name, for people."""
+        ...
+
+    @property
+    def longest_s(self) -> float:
+        """Audio beyond this is not heard."""
+        ...
+
+    def understand(self, cancel: Cancel, audio: NDArray[np.int16]) -> Understanding:
+        """Transcript and answer of a finished utterance; raises `Cancelled` between passes."""
+        ...
+
+    def transcribe(self, cancel: Cancel, audio: NDArray[np.int16]) -> str:
+        """Transcript so far of an utterance that goes on."""
+        ...
+
+
+def load_mind(settings: Settings, intents: Intents) -> "EngineMind":
+    """Load the model that the settings name; raises `UserError` for one that cannot be used."""
+    chosen = settings.engine
+    try:
+        engine = Engine.load(chosen.model or NANO, threads=chosen.threads, device=chosen.device)
+    except CheckpointError as error:
+        raise UserError(f"engine.model: {error}") from error
+    mind = EngineMind(engine, intents.candidates, lambda text: bool(intents.match(text)), chosen)
+    mind.warm_up()
+    return mind
+
+
+class EngineMind:
+    """The real one: transcript and answer are denoised in one batch over the same prefix."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        propose: Callable[[str, int], Sequence[str]],
+        known: Callable[[str], bool],
+        settings: EngineSettings,
+    ) -> None:
+        """`propose` gives sentences near a transcript, `known` tells those a plugin answers."""
+        self._engine, self._propose, self._known = engine, propose, known
+        self._schedule = replace(engine.schedule, rule=Threshold(settings.threshold))
+        self._longest_answer = settings.max_new_tokens
+
+    @property
+    def name(self) -> str:
+        """As `model.toml` has it."""
+        return self._engine.checkpoint.manifest.name
+
+    @property
+    def longest_s(self) -> float:
+        """As `model.toml` has it."""
+        return self._engine.checkpoint.manifest.audio.longest_s
+
+    def warm_up(self) -> None:
+        """Run everything once, so that the first turn is as quick as the others."""
+        self.understand(Cancel(), np.zeros(16_000, np.int16))
+
+    def understand(self, cancel: Cancel, audio: NDArray[np.int16]) -> Understanding:
+        """Encode once; transcribe and answer together; weigh the plugins' sentences."""
+        started = time.perf_counter()
+        prefix = self._engine.encode(audio)
+        encoded = time.perf_counter()
+        asks = [
+            self._ask("transcribe", prefix, TRANSCRIPT_TOKENS),
+            self._ask("answer", prefix, self._longest_answer),
+        ]
+        (transcript, answer), blocks = self._generate(asks, cancel)
+        passes = max((block.passes for block in blocks), default=0)
+        if transcript and not self._known(transcript):
+            chosen = self._weigh(transcript, prefix, cancel)
+            passes += 2
+            transcript = chosen
+        surety = [p for block in blocks if block.ask == 0 for p in block.confidence]
+        return Understanding(
+            transcript=transcript,
+            confidence=round(float(np.mean(surety)), 3) if surety else 0.0,
+            answer=answer,
+            passes=passes,
+            encode_ms=round((encoded - started) * 1000, 1),
+            decode_ms=round((time.perf_counter() - encoded) * 1000, 1),
+        )
+
+    def transcribe(self, cancel: Cancel, audio: NDArray[np.int16]) -> str:
+        """Transcribe alone."""
+        prefix = self._engine.encode(audio)
+        (text,), _ = self._generate([self._ask("transcribe", prefix, TRANSCRIPT_TOKENS)], cancel)
+        return text
+
+    def _ask(self, prompt: str, prefix: Prefix, tokens: int) -> Ask:
+        schedule: Schedule = replace(self._schedule, max_new_tokens=tokens)
+        return Ask(prompt, prefix, schedule=schedule)
+
+    def _generate(self, asks: list[Ask], cancel: Cancel) -> tuple[list[str], list[TextBlock]]:
+        blocks = list(self._engine.generate(asks, cancel))
+        cancel.check()
+        return [
+            _join(b.text for b in blocks if b.ask == index) for index in range(len(asks))
+        ], blocks
+
+    def _weigh(self, transcript: str, prefix: Prefix, cancel: Cancel) -> str:
+        """Of the free reading and the plugins' sentences near it, what was most likely said."""
+        near = [text for text in self._propose(transcript, CANDIDATES) if text != transcript]
+        if not near:
+            return transcript
+        cancel.check()
+        free, *scores = self._engine.score([transcript, *near], "transcribe", prefix)
+        best = max(range(len(near)), key=lambda index: scores[index].mean)
+        return near[best] if scores[best].mean > free.mean - LENIENCE else transcript
+
+
+def _join(parts: Iterable[str]) -> str:
+    return "".join(parts).strip()

@@ -1,0 +1,186 @@
+"""What a clip goes through on its way to training: rooms, noise, channels, tempo.
+
+Everything takes and gives mono float32 samples at 16 kHz and draws from one random generator.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.training.corpus import Corpus
+
+SAMPLE_RATE_HZ = 16_000
+SPEED_OF_SOUND = 343.0
+_ROOMS = 96
+_NOISES = 64
+NOISE_S = 24
+
+Audio = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """How often and how strongly each thing happens."""
+
+    speed: float = 0.15
+    """Tempo, pitch and formants together, up to ± this share."""
+    room: float = 0.35
+    noise: float = 0.6
+    babble: float = 0.25
+    """Share of the noisy clips whose noise is other people talking."""
+    snr_db: tuple[float, float] = (3.0, 30.0)
+    channel: float = 0.4
+    clip: float = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A clip as it reaches the microphone."""
+
+    audio: Audio
+    start: int
+    """First sample of the speech; before it and from `end` on there is only the room."""
+    end: int
+
+
+class Augmenter:
+    """Applies an `Augmentation`; babble is drawn from the corpora it is given."""
+
+    def __init__(self, options: Augmentation, corpora: list[Corpus]) -> None:
+        self.options = options
+        self._corpora = corpora
+
+    def __call__(self, audio: Audio, rng: np.random.Generator) -> Heard:
+        """One random variation of `audio`, padded with a little room tone on both sides."""
+        options = self.options
+        audio = change_speed(audio, 1 + rng.uniform(-options.speed, options.speed))
+        before, after = (int(n) for n in rng.integers(800, 8000, 2))
+        start, end = before, before + len(audio)
+        audio = np.pad(audio, (before, after))
+        if rng.random() < options.room:
+            audio = reverberate(audio, rooms()[rng.integers(_ROOMS)])
+        if rng.random() < options.channel:
+            audio = colour(audio, rng)
+        if rng.random() < options.noise:
+            talk = rng.random() < options.babble
+            noise = self._babble(len(audio), rng) if talk else coloured_noise(len(audio), rng)
+            audio = mix(audio, noise, float(rng.uniform(*options.snr_db)))
+        else:
+            audio = mix(audio, coloured_noise(len(audio), rng), float(rng.uniform(35, 70)))
+        if rng.random() < options.clip:
+            peak = np.abs(audio).max() * rng.uniform(0.3, 0.8)
+            audio = np.clip(audio, -peak, peak)
+        return Heard(audio, start, end)
+
+    def _babble(self, length: int, rng: np.random.Generator) -> Audio:
+        noise = np.zeros(length, np.float32)
+        for _ in range(rng.integers(1, 5)):
+            corpus = self._corpora[rng.integers(len(self._corpora))]
+            clip = corpus.clips[rng.integers(len(corpus.clips))]
+            talk = corpus.audio(clip).astype(np.float32) / 32768
+            noise += np.resize(talk, length)
+        return noise
+
+
+def change_speed(audio: Audio, factor: float) -> Audio:
+    """Play faster (`factor` > 1) or slower; pitch and formants move along."""
+    places = np.arange(0, len(audio) - 1, factor)
+    return np.interp(places, np.arange(len(audio)), audio).astype(np.float32)
+
+
+def mix(audio: Audio, noise: Audio, snr_db: float) -> Audio:
+    """Add noise at a ratio of the whole clips' powers."""
+    power = float(np.mean(audio**2)) + 1e-12
+    gain = np.sqrt(power / (float(np.mean(noise**2)) + 1e-12) / 10 ** (snr_db / 10))
+    return (audio + gain * noise).astype(np.float32)
+
+
+@cache
+def noises() -> list[Audio]:
+    """A fixed set of noises, long enough for any clip, from white to brown, some with a hum."""
+    rng = np.random.default_rng(21)
+    length = NOISE_S * SAMPLE_RATE_HZ
+    result = []
+    for _ in range(_NOISES):
+        spectrum = np.fft.rfft(rng.standard_normal(length))
+        spectrum *= np.arange(1, len(spectrum) + 1) ** -rng.uniform(0, 1.2)
+        noise = np.fft.irfft(spectrum, length)
+        noise /= noise.std()
+        if rng.random() < 0.2:
+            hum_hz = rng.choice([50, 60, 100, 120])
+            noise += 2 * np.sin(2 * np.pi * hum_hz * np.arange(length) / SAMPLE_RATE_HZ)
+        result.append(noise.astype(np.float32))
+    return result
+
+
+def coloured_noise(length: int, rng: np.random.Generator) -> Audio:
+    """A random stretch of one of the `noises`."""
+    noise = noises()[rng.integers(_NOISES)]
+    start = int(rng.integers(max(1, len(noise) - length)))
+    return (
+        noise[start : start + length] if start + length <= len(noise) else np.resize(noise, length)
+    )
+
+
+def _fast_size(size: int) -> int:
+    """The next length that the transform is quick for: 4 to 8 times a power of two."""
+    power = 1 << max(0, size.bit_length() - 3)
+    return power * -(-size // power)
+
+
+def colour(audio: Audio, rng: np.random.Generator) -> Audio:
+    """A microphone and its line: a smooth random response and sometimes a narrow band."""
+    size = _fast_size(len(audio))
+    spectrum = np.fft.rfft(audio, size)
+    hz = np.linspace(0, SAMPLE_RATE_HZ / 2, len(spectrum))
+    knots = np.array([0, 150, 400, 1000, 2000, 3500, 5500, 8000])
+    response_db = np.interp(hz, knots, rng.normal(0, 4, len(knots)))
+    if rng.random() < 0.3:
+        low, high = rng.uniform(50, 400), rng.uniform(3000, 7000)
+        response_db -= 40 * ((hz < low) | (hz > high))
+    gain = (10 ** (response_db / 20)).astype(np.float32)
+    return np.asarray(np.fft.irfft(spectrum * gain, size)[: len(audio)], np.float32)
+
+
+def reverberate(audio: Audio, response: Audio) -> Audio:
+    """Convolve with a room's impulse response; the length stays."""
+    size = _fast_size(len(audio) + len(response) - 1)
+    wet = np.fft.irfft(np.fft.rfft(audio, size) * np.fft.rfft(response, size), size)
+    return wet[: len(audio)].astype(np.float32)
+
+
+@cache
+def rooms() -> list[Audio]:
+    """A fixed set of simulated rooms."""
+    rng = np.random.default_rng(20)
+    return [
+        room_response(
+            size_m=rng.uniform((2.5, 2.5, 2.2), (8, 7, 3.2)),
+            absorption=float(rng.uniform(0.15, 0.7)),
+            rng=rng,
+        )
+        for _ in range(_ROOMS)
+    ]
+
+
+def room_response(
+    size_m: NDArray[np.float64], absorption: float, rng: np.random.Generator
+) -> Audio:
+    """Impulse response of a box by the image method (Allen and Berkley 1979), 0.3 s long."""
+    source, microphone = (rng.uniform(0.15, 0.85, 3) * size_m for _ in range(2))
+    order = np.arange(-6, 7)
+    cells = np.stack(np.meshgrid(order, order, order), -1).reshape(-1, 3)
+    response = np.zeros(int(0.3 * SAMPLE_RATE_HZ), np.float32)
+    for mirrored in np.stack(np.meshgrid([0, 1], [0, 1], [0, 1]), -1).reshape(-1, 3):
+        images = np.where(mirrored, -source, source) + 2 * cells * size_m
+        bounces = np.abs(2 * cells - mirrored).sum(axis=1)
+        distance = np.linalg.norm(images - microphone, axis=1)
+        delay = (distance / SPEED_OF_SOUND * SAMPLE_RATE_HZ).astype(int)
+        gain = np.sqrt(1 - absorption) ** bounces / np.maximum(distance, 0.3)
+        near = delay < len(response)
+        np.add.at(response, delay[near], gain[near])
+    start = int(np.argmax(response > 0))
+    response = np.roll(response, -start)
+    return response / np.abs(response).max()

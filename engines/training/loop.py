@@ -1,0 +1,180 @@
+"""One training run: steps, schedule, progress bar, checkpoints that survive a kill.
+
+A batch is drawn from the seed and the step number alone, so a run that was killed goes on exactly
+where its last checkpoint stood.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset
+
+
+class CheckpointMismatchError(ValueError):
+    """A checkpoint that belongs to another model or another stage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Warm-up, plateau, decay to nothing."""
+
+    steps: int
+    learning_rate: float
+    warmup: int = 200
+    decay: int = 500
+    """Last steps, over which the rate falls linearly."""
+
+    def rate(self, step: int) -> float:
+        """Learning rate of step number `step`, counted from zero."""
+        rise = min(1.0, (step + 1) / self.warmup)
+        fall = min(1.0, (self.steps - step) / max(1, self.decay))
+        return self.learning_rate * rise * max(fall, 0.01)
+
+
+class Batches(Protocol):
+    """Where batches come from."""
+
+    def batch(self, step: int) -> dict[str, Any]:
+        """The batch of one step, the same whenever it is asked for."""
+        ...
+
+
+class _Stream(IterableDataset[dict[str, Any]]):
+    def __init__(self, batches: Batches, steps: range) -> None:
+        self._batches, self._steps = batches, steps
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        torch.set_num_threads(1)
+        for step in self._steps:
+            yield self._batches.batch(step)
+
+
+class Optimisers:
+    """Muon for the hidden matrices, AdamW for embeddings, norms, biases and convolutions.
+
+    Source: Jordan et al. 2024; the rates are matched to AdamW's as in arXiv 2502.16982.
+    """
+
+    def __init__(self, model: nn.Module, weight_decay: float = 0.01) -> None:
+        moving = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+        if not moving:
+            raise ValueError("nothing to train: every parameter is frozen")
+        hidden = [p for n, p in moving if p.ndim == 2 and not _is_edge(n)]
+        rest = [p for n, p in moving if p.ndim != 2 or _is_edge(n)]
+        self.all: list[torch.optim.Optimizer] = []
+        if rest:
+            adam = torch.optim.AdamW(rest, betas=(0.9, 0.98), weight_decay=weight_decay)
+            self.all.append(adam)
+        if hidden:
+            muon = torch.optim.Muon(
+                hidden, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
+            )
+            self.all.append(muon)
+        self.parameters = hidden + rest
+
+    def step(self, rate: float, clip: float = 1.0) -> float:
+        """Apply the gradients at learning rate `rate`; returns their norm before clipping."""
+        norm = float(nn.utils.clip_grad_norm_(self.parameters, clip))
+        for optimiser in self.all:
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+        return norm
+
+
+def _is_edge(name: str) -> bool:
+    """Embeddings and output heads, whose rows are words and not directions."""
+    return any(part in name for part in ("wte", "transformer.ff_out", "head", "queries", "prompts"))
+
+
+def run(  # noqa: PLR0917 - what is trained, on what, how, and where to
+    stage: str,
+    model: nn.Module,
+    batches: Batches,
+    loss: Callable[[nn.Module, dict[str, Any]], dict[str, Tensor]],
+    schedule: Schedule,
+    folder: Path,
+    *,
+    save_every: int = 250,
+    until_s: float | None = None,
+) -> None:
+    """Train `model` and leave `STAGE.pt` (weights, optimisers, step) and `STAGE.jsonl` in `folder`.
+
+    `loss` gives named scalars; the one called `loss` is minimised. A folder with a checkpoint of
+    the same stage is resumed. `until_s` ends the run early, with a checkpoint.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    optimisers = Optimisers(model)
+    path = folder / f"{stage}.pt"
+    first = _resume(path, stage, model, optimisers)
+    stream = _Stream(batches, range(first, schedule.steps))
+    loader = DataLoader(stream, batch_size=None, num_workers=1, prefetch_factor=6)
+    started, seconds, step = time.monotonic(), 0.0, first
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns) as bar, (folder / f"{stage}.jsonl").open("a") as log:
+        task = bar.add_task(stage, total=schedule.steps, completed=first)
+        model.train()
+        for step, batch in enumerate(loader, first):
+            rate = schedule.rate(step)
+            batch["step"] = step
+            with torch.autocast("cpu", torch.bfloat16):
+                scalars = loss(model, batch)
+            scalars["loss"].backward()
+            norm = optimisers.step(rate)
+            seconds += batch.get("seconds", 0.0)
+            elapsed = time.monotonic() - started
+            if step % 20 == 0:
+                row = {name: round(float(value.detach()), 4) for name, value in scalars.items()}
+                speed = round(seconds / elapsed, 1)
+                row |= {"step": step, "rate": round(rate, 6), "norm": round(norm, 2)}
+                log.write(json.dumps(row | {"audio_s_per_s": speed, "s": round(elapsed)}) + "\n")
+                log.flush()
+                text = f"{stage} loss {row['loss']:.3f} rate {rate:.1e} {speed:.0f}x real time"
+                bar.update(task, completed=step + 1, description=text)
+            out_of_time = until_s is not None and elapsed > until_s
+            if (step + 1) % save_every == 0 or step + 1 == schedule.steps or out_of_time:
+                _save(path, stage, model, optimisers, step + 1)
+            if out_of_time:
+                break
+
+
+def _save(path: Path, stage: str, model: nn.Module, optimisers: Optimisers, step: int) -> None:
+    state = {
+        "stage": stage,
+        "step": step,
+        "model": model.state_dict(),
+        "optimisers": [o.state_dict() for o in optimisers.all],
+    }
+    half = path.with_suffix(".half")
+    torch.save(state, half)
+    os.replace(half, path)
+
+
+def _resume(path: Path, stage: str, model: nn.Module, optimisers: Optimisers) -> int:
+    if not path.exists():
+        return 0
+    state = torch.load(path, weights_only=True)
+    if state["stage"] != stage:
+        raise CheckpointMismatchError(f"{path} is a checkpoint of stage {state['stage']}")
+    load_weights(model, state["model"], path)
+    for optimiser, saved in zip(optimisers.all, state["optimisers"], strict=True):
+        optimiser.load_state_dict(saved)
+    return int(state["step"])
+
+
+def load_weights(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
+    """Load weights that must fit exactly; the error names the first that does not."""
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip()
+        raise CheckpointMismatchError(f"{path} is of another shape: {first}") from error

@@ -1,0 +1,43 @@
+"""From trained weights to a checkpoint folder that the assistant runs."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from engines.checkpoints import AudioLimits, DecodingDefaults, Manifest
+from engines.export import export_encoder, export_lm
+from engines.nano_model import Nano
+
+PROMPTS = {name: f"{{audio}}<|{name}|>" for name in ("transcribe", "answer", "describe")}
+LONGEST_S = 15.0
+
+
+def ship(model: Nano, tokenizer: Path, folder: Path, *, name: str, int8: bool) -> None:
+    """Write `encoder.onnx`, `lm.onnx`, `tokenizer.json` and `model.toml` into `folder`.
+
+    The files are made beside it and moved in together; what else the folder holds stays.
+    """
+    config = model.config
+    special = range(2, 16)  # prompts and spare tokens are read, never said
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        draft = Path(scratch)
+        export_encoder(model.speech, draft / "encoder.onnx", mels=config.encoder.mels, int8=int8)
+        forbidden = [config.lm.mask_token_id, *special]
+        export_lm(model.lm, draft / "lm.onnx", forbidden=forbidden, int8=int8)
+        shutil.copy(tokenizer, draft / "tokenizer.json")
+        Manifest(
+            name=name,
+            licence="MIT",
+            attention="block-causal",
+            lm=config.lm,
+            prompts=PROMPTS,
+            stop=("<|endoftext|>",),
+            audio=AudioLimits(mels=config.encoder.mels, longest_s=LONGEST_S, padded=False),
+            decoding=DecodingDefaults(
+                block_length=config.block_length, max_new_tokens=64, threshold=0.9, cache="exact"
+            ),
+        ).write(draft / "model.toml")
+        for file in draft.iterdir():
+            os.replace(file, folder / file.name)

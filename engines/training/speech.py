@@ -1,0 +1,151 @@
+"""Stage `speech`: sentences × voices, and human recordings, as one spoken corpus."""
+
+import json
+import random
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from engines.training.corpus import CorpusWriter
+from engines.training.text import MAX_WORDS, spoken
+from engines.training.voices import SAMPLE_RATE_HZ, Voice, VoiceError, engines, pick, speak
+
+MAX_SECONDS = 10.0
+_CHUNK = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A sentence to be said."""
+
+    text: str
+    source: str
+
+
+def held_out(text: str) -> bool:
+    """Whether a sentence (in spoken form) is kept for measuring; one in fifty is."""
+    return zlib.crc32(text.encode()) % 50 == 0
+
+
+def choose(sources: Iterable[tuple[str, str]], limits: dict[str, int], seed: int) -> list[Line]:
+    """Distinct sayable sentences that training may use, at most `limits[source]` of each source."""
+    rng = random.Random(seed)  # noqa: S311 - not for secrets
+    pools: dict[str, dict[str, None]] = {}
+    for source, written in sources:
+        text = spoken(written)
+        if 0 < len(text.split()) <= MAX_WORDS and not held_out(text):
+            pools.setdefault(source, {})[text] = None
+    lines = []
+    for source, pool in pools.items():
+        texts = list(pool)
+        rng.shuffle(texts)
+        lines += [Line(text, source) for text in texts[: limits.get(source, len(texts))]]
+    rng.shuffle(lines)
+    return lines
+
+
+def synthesise(
+    lines: list[Line], folder: Path, *, seed: int, workers: int
+) -> Iterator[Counter[str]]:
+    """Speak every line in a random voice into the corpus at `folder`.
+
+    Yields running counts (`clips`, `failed`) after each chunk, for a progress bar. A line that no
+    engine can say is counted and skipped; no engine at all raises `VoiceError`.
+    """
+    available = engines()
+    chunks = [lines[i : i + _CHUNK] for i in range(0, len(lines), _CHUNK)]
+    counts: Counter[str] = Counter()
+    with CorpusWriter(folder) as writer, ProcessPoolExecutor(workers) as pool:
+        tasks = ((chunk, seed + number, available) for number, chunk in enumerate(chunks))
+        for spoken_chunk in pool.map(_speak_chunk, tasks):
+            for line, voice, audio in spoken_chunk:
+                if audio is None:
+                    counts["failed"] += 1
+                    continue
+                pace = voice.words_per_minute
+                writer.add(
+                    audio,
+                    text=line.text,
+                    speaker=voice.key,
+                    source=line.source,
+                    gender=voice.gender,
+                    pace="slow" if pace < 150 else "fast" if pace > 190 else "normal",
+                )
+                counts["clips"] += 1
+            writer.flush()
+            yield counts
+
+
+def _speak_chunk(
+    task: tuple[list[Line], int, list[str]],
+) -> list[tuple[Line, Voice, NDArray[np.int16] | None]]:
+    lines, seed, available = task
+    rng = random.Random(seed)  # noqa: S311 - not for secrets
+    result: list[tuple[Line, Voice, NDArray[np.int16] | None]] = []
+    for line in lines:
+        voice = pick(rng, available)
+        try:
+            audio = speak(voice, line.text)
+        except VoiceError:
+            result.append((line, voice, None))
+            continue
+        short = len(audio) <= MAX_SECONDS * SAMPLE_RATE_HZ
+        result.append((line, voice, audio if short else None))
+    return result
+
+
+def human_recordings(
+    manifest: Path, folder: Path, held_out_speakers: frozenset[str]
+) -> Counter[str]:
+    """Copy the transcribed human recordings of a manifest into the corpus at `folder`.
+
+    Speakers in `held_out_speakers` are left out. Returns counts of `clips`, `held_out`,
+    `unreadable` and `unused` (no checked text, or too long).
+    """
+    counts: Counter[str] = Counter()
+    with CorpusWriter(folder) as writer:
+        for line in manifest.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            if row["speaker"] in held_out_speakers:
+                counts["held_out"] += 1
+                continue
+            text = spoken(row.get("text") or "")
+            if not text or row["seconds"] > 16 or row["kind"].startswith("prompt"):
+                counts["unused"] += 1
+                continue
+            try:
+                audio = read_speech(manifest.parent / row["file"])
+            except (OSError, soundfile.LibsndfileError):
+                counts["unreadable"] += 1
+                continue
+            source = row["file"].partition("/")[0]
+            writer.add(audio, text=text, speaker=row["speaker"], source=source)
+            counts["clips"] += 1
+    return counts
+
+
+def read_speech(path: Path) -> NDArray[np.int16]:
+    """A recording as mono samples at 16 kHz."""
+    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    mono = samples.mean(axis=1)
+    if rate != SAMPLE_RATE_HZ:
+        mono = soxr.resample(mono, rate, SAMPLE_RATE_HZ)
+    return (np.clip(mono, -1, 1) * 32767).astype(np.int16)
+
+
+def held_out_humans(manifest: Path) -> frozenset[str]:
+    """One speaker in eight of the read speech: those whose voices training never hears."""
+    speakers = set()
+    for line in manifest.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        if row["kind"] == "read":
+            speakers.add(row["speaker"])
+    return frozenset(s for s in speakers if zlib.crc32(s.encode()) % 8 == 0)

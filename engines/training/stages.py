@@ -1,0 +1,110 @@
+"""Stages `align` and `instruct`: DIFFA's two stages, at nano's shapes.
+
+`align`: the semantic adapter learns by the ASR objective, the rest frozen. It starts from what the
+encoder can already spell: each of its frames is also drawn towards the language model's own
+embedding of the piece that CTC hears there. `instruct`: both adapters learn to follow
+instructions; `unfreeze` trains everything behind the encoder through.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from engines.nano_model import Nano
+from engines.training.batches import Mixture, SpeechBatches
+from engines.training.diffusion import diffusion_loss, mask_responses
+from engines.training.vocabulary import special_ids
+
+DESCRIBE = {"male": "a man", "female": "a woman"}
+
+
+class InstructionBatches(SpeechBatches):
+    """Speech with instructions: transcribe it, answer it, say who speaks."""
+
+    def __init__(
+        self,
+        mixture: Mixture,
+        tokenizer: Tokenizer,
+        *,
+        answers: Mapping[str, str],
+        tasks: Mapping[str, float],
+        block_length: int,
+    ) -> None:
+        super().__init__(mixture, tokenizer)
+        self.answers, self.block_length = answers, block_length
+        self._tasks, self._shares = list(tasks), list(tasks.values())
+        self._special = special_ids(tokenizer)
+
+    def batch(self, step: int) -> dict[str, Any]:
+        """The speech batch, with `masked` responses to one task for each clip."""
+        rng = np.random.default_rng((self.mixture.seed, step))
+        clips = self.draw(step, rng)
+        batch = self.hear(clips, rng)
+        prompts, responses = [], []
+        for _, clip in clips:
+            task = rng.choice(self._tasks, p=np.array(self._shares) / sum(self._shares))
+            text = clip.text
+            if task == "answer" and clip.text in self.answers:
+                text = self.answers[clip.text]
+            elif task == "describe" and clip.gender:
+                pace = f", speaking {clip.pace}" if clip.pace in {"slow", "fast"} else ""
+                text = f"{DESCRIBE[clip.gender]}{pace}"
+            else:
+                task = "transcribe"
+            prompts.append([self._special[task]])
+            responses.append(self.tokenizer.encode(text).ids)
+        batch["masked"] = mask_responses(
+            prompts,
+            responses,
+            block_length=self.block_length,
+            mask_id=self._special["mask"],
+            eos_id=self._special["endoftext"],
+            rng=rng,
+        )
+        return batch
+
+
+def freeze(model: Nano, trained: tuple[str, ...]) -> None:
+    """Let only the parameters whose names begin with one of `trained` move."""
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name.startswith(trained))
+
+
+def stage_loss(
+    block_length: int, spelling: nn.Linear | None = None, spelling_weight: float = 1.0
+) -> Callable[[nn.Module, dict[str, Any]], dict[str, Tensor]]:
+    """The diffusion loss over real speech; with `spelling`, the pull towards what CTC hears."""
+
+    def loss(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
+        assert isinstance(model, Nano)  # noqa: S101 - narrows the type for mypy
+        states, lengths = model.speech.encoder(batch["features"], batch["lengths"])
+        prefix, prefix_lengths = model.speech.adapt(states, lengths)
+        value, restored = diffusion_loss(
+            model.lm, prefix, prefix_lengths, batch["masked"], block_length
+        )
+        result = {"loss": value, "restored": restored, "diffusion": value.detach()}
+        if spelling is not None:
+            pull = _pull(model, spelling, states[-1], lengths, prefix)
+            result |= {"loss": value + spelling_weight * pull, "pull": pull.detach()}
+        return result
+
+    return loss
+
+
+def _pull(
+    model: Nano, spelling: nn.Linear, state: Tensor, lengths: Tensor, prefix: Tensor
+) -> Tensor:
+    """Mean squared distance of the semantic prefix from CTC's expected embedding, relative."""
+    with torch.no_grad():
+        heard = F.softmax(spelling(state).float(), dim=-1)
+        table = model.lm.model.transformer.wte.weight.detach()
+        goal = heard @ table  # [B, S, d]
+        scale = table.square().mean()
+    valid = torch.arange(state.shape[1])[None] < lengths[:, None]
+    semantic = prefix[:, -state.shape[1] :]
+    return (semantic.float() - goal)[valid].square().mean() / scale
