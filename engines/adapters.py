@@ -154,10 +154,12 @@ class AcousticAdapter(nn.Module):
 
         `memory_mask` [B, T] is True where a frame is real.
         """
-        mask = None if memory_mask is None else memory_mask[:, None, None, :]  # [B, 1, 1, T]
-        weights = self.layer_weights.softmax(dim=-1)  # [queries, taps]
-        mixed = sum(
-            weights[:, tap, None] * self.qformer(prompt.expand(state.shape[0], -1, -1), state, mask)
-            for tap, (prompt, state) in enumerate(zip(self.layer_prompts, states, strict=True))
-        )
-        return self.proj(mixed)
+        batch, taps = states[0].shape[0], len(self.layer_prompts)
+        mask = None
+        if memory_mask is not None:
+            mask = memory_mask.repeat(taps, 1)[:, None, None, :]  # [taps * B, 1, 1, T]
+        # all taps in one batch: the layers are the same
+        prompts = torch.cat([prompt.expand(batch, -1, -1) for prompt in self.layer_prompts])
+        heard = self.qformer(prompts, torch.cat(list(states)), mask).unflatten(0, (taps, batch))
+        weights = self.layer_weights.softmax(dim=-1).T[:, None, :, None]  # [taps, 1, queries, 1]
+        return self.proj((weights * heard).sum(dim=0))

@@ -96,15 +96,22 @@ def export_lm(
 
 
 def export_encoder(
-    encoder: nn.Module, path: Path, *, mels: int = 80, frames: int = 400, int8: bool = False
+    encoder: nn.Module,
+    path: Path,
+    *,
+    mels: int = 80,
+    frames: int = 400,
+    fixed: bool = False,
+    int8: bool = False,
 ) -> None:
     """Write `encoder.onnx`.
 
     `encoder` takes features [B, mels, T] and lengths [B] and returns prefix embeddings [B, P, d]
-    and their lengths [B].
+    and their lengths [B]. With `fixed`, T is always `frames`.
     """
     example = (torch.zeros(2, mels, frames), torch.tensor([frames, frames // 2]))
-    axes = {"features": {0: "B", 2: "T"}, "lengths": {0: "B"}}
+    features = {0: "B"} if fixed else {0: "B", 2: "T"}
+    axes = {"features": features, "lengths": {0: "B"}}
     outputs = ("prefix", "prefix_lengths")
     _export(encoder, example, path, inputs=tuple(axes), outputs=outputs, axes=axes, int8=int8)
 

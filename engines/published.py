@@ -3,23 +3,21 @@
 Every tensor is accounted for: a missing, unknown or misshapen one is an error that names it.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from engines.adapters import AcousticAdapter, SemanticAdapter
 from engines.checkpoints import CheckpointError
 from engines.encoder import WhisperEncoder
+from engines.files import Tensors, read_config, read_tensors
 from engines.llada import LLaDA
+from engines.lora import Updates, take_lora
 from engines.shapes import LLaDAConfig, WhisperConfig
 
-Tensors = dict[str, Tensor]
 Config = TypeVar("Config")
 
 TAPS = {
@@ -48,12 +46,13 @@ class Diffa(nn.Module):
         self.whisper_model, self.taps = encoder, taps
         self.semantic_connector, self.acoustic_connector = semantic, acoustic
         self.trainable_prompts = nn.Embedding(len(prompts), prompts.shape[1], _weight=prompts)
+        self.lora: Updates = {}
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Turn features [B, mels, 3000], `lengths` [B] of them real, into stage 2's prefix.
 
-        [B, 64 + longest, d] and the lengths [B]. The acoustic adapter sees the padding, too,
-        and the semantic one all frames up to the longest clip's: so it was trained.
+        [B, 64 + 375, d] and the lengths [B]; what is behind a length is padding. The acoustic
+        adapter sees the padding, too: so it was trained. No real semantic embedding does.
         """
         acoustic, semantic, lengths = self.parts(features, lengths)
         return torch.cat([acoustic, semantic], dim=1), lengths + acoustic.shape[1]
@@ -62,23 +61,33 @@ class Diffa(nn.Module):
         """Return acoustic [B, 64, d] and semantic [B, P, d] embeddings, and semantic lengths."""
         states, tapped = self.whisper_model(features, self.taps)
         lengths = self.whisper_model.output_lengths(lengths)
-        heard = states[:, : lengths.max()]
-        semantic = self.semantic_connector(heard)
         return (
             self.acoustic_connector(tapped),
-            semantic,
+            self.semantic_connector(states),
             self.semantic_connector.output_lengths(lengths),
         )
 
 
 def read_llada(folder: Path) -> LLaDA:
     """Read a LLaDA folder in Hugging Face's layout, in the precision it is stored in."""
+    return load_llada(_llada_config(folder), folder)
+
+
+def check_llada(folder: Path) -> LLaDAConfig:
+    """Return the shape of a LLaDA folder whose files hold all tensors, without reading them."""
+    config = _llada_config(folder)
+    with torch.device("meta"):
+        fill(LLaDA(config), read_tensors(folder, headers=True), folder)
+    return config
+
+
+def _llada_config(folder: Path) -> LLaDAConfig:
     path, raw = folder / "config.json", read_config(folder)
     if raw.get("n_kv_heads", raw.get("n_heads")) != raw.get("n_heads"):
         raise CheckpointError(f"{path}: grouped key heads are not LLaDA-8B's")
     if raw.get("weight_tying") or raw.get("include_bias"):
         raise CheckpointError(f"{path}: tied weights or biases are not LLaDA-8B's")
-    return load_llada(pick_config(LLaDAConfig, raw, path), folder)
+    return pick_config(LLaDAConfig, raw, path)
 
 
 def load_llada(
@@ -107,14 +116,15 @@ def read_whisper(folder: Path) -> WhisperEncoder:
 def read_diffa(folder: Path, whisper: Path) -> Diffa:
     """Read DIFFA's adapters, and the encoder they were trained with.
 
-    A checkpoint that carries the encoder's own weights overrides `whisper`'s, as in the reference.
+    It may carry a copy of the encoder; `whisper`'s weights are used, as in the reference.
     """
     raw = read_config(folder)
     tensors = read_tensors(folder)
     encoder = read_whisper(whisper)
     own = part(tensors, "whisper_model.")
     if own:
-        fill(encoder, own, folder)
+        fill(WhisperEncoder(encoder.config), own, folder, "whisper_model.")
+    lora = take_lora(tensors)
     semantic, acoustic = part(tensors, "semantic_connector."), part(tensors, "acoustic_connector.")
     taps = _taps(raw, folder, encoder.config.encoder_layers)
     try:
@@ -145,6 +155,7 @@ def read_diffa(folder: Path, whisper: Path) -> Diffa:
     )
     fill(model.semantic_connector, semantic, folder, "semantic_connector.")
     fill(model.acoustic_connector, acoustic, folder, "acoustic_connector.")
+    model.lora = lora
     return model.float().eval()
 
 
@@ -162,18 +173,6 @@ def _numbers(tensors: Tensors, prefix: str) -> list[int]:
     return [int(n.removeprefix(prefix).split(".")[0]) for n in tensors if n.startswith(prefix)]
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """Read `config.json`."""
-    path = folder / "config.json"
-    try:
-        raw = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: {error}; give a folder as published") from error
-    if not isinstance(raw, dict):
-        raise CheckpointError(f"{path}: not an object; give a folder as published")
-    return raw
-
-
 def pick_config(kind: type[Config], raw: Mapping[str, Any], path: Path) -> Config:
     """Take the fields of a shape out of a larger config."""
     names = getattr(kind, "__slots__", ())
@@ -181,53 +180,6 @@ def pick_config(kind: type[Config], raw: Mapping[str, Any], path: Path) -> Confi
         return kind(**{name: raw[name] for name in names if raw.get(name) is not None})
     except TypeError as error:
         raise CheckpointError(f"{path}: {error}; give a folder as published") from error
-
-
-def read_tensors(folder: Path) -> Tensors:
-    """Read all tensors of a file, or of a folder: shards with an index, one file, or a `.bin`."""
-    if folder.is_file() or folder.suffix == ".safetensors":
-        return _read_file(folder)
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        return _read_shards(folder, index)
-    for name in ("model.safetensors", "pytorch_model.bin"):
-        path = folder / name
-        if path.is_file():
-            return _read_file(path)
-    raise CheckpointError(f"{folder}: no model.safetensors nor pytorch_model.bin; download it")
-
-
-def _read_shards(folder: Path, index: Path) -> Tensors:
-    try:
-        places: dict[str, str] = json.loads(index.read_text("utf-8"))["weight_map"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{index}: {error}; download it again") from error
-    tensors: Tensors = {}
-    for name in sorted(set(places.values())):
-        if Path(name).name != name:
-            raise CheckpointError(f"{index}: {name!r} is not a file name; download it again")
-        shard = _read_file(folder / name)
-        for key in shard:
-            if places.get(key) != name:
-                raise CheckpointError(f"{folder / name}: {key} is not in the index")
-        tensors |= shard
-    for key, name in places.items():
-        if key not in tensors:
-            raise CheckpointError(f"{folder / name}: tensor {key} is missing; download it again")
-    return tensors
-
-
-def _read_file(path: Path) -> Tensors:
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError, RuntimeError, ValueError, EOFError) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path}: {first}; download it again") from error
-    if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
-        raise CheckpointError(f"{path}: holds other things than tensors; not a published file")
-    return dict(tensors)
 
 
 def part(tensors: Tensors, prefix: str) -> Tensors:

@@ -50,6 +50,29 @@ def verify(
 
 
 @app.command()
+def convert(
+    whisper: Annotated[Path, typer.Option(help="Whisper's folder, as published.")],
+    diffa: Annotated[Path, typer.Option(help="DIFFA's folder: config.json, pytorch_model.bin.")],
+    llada: Annotated[Path, typer.Option(help="LLaDA's folder, with its tokenizer.json.")],
+    out: Annotated[Path, typer.Option(help="The folder to make.")],
+) -> None:
+    """Make one checkpoint of the three published ones."""
+    try:
+        from engines.convert import convert as run
+    except ImportError as error:
+        raise UserError(
+            f"converting needs torch and onnx: install assistant[train] ({error})"
+        ) from error
+    from engines.checkpoints import CheckpointError
+
+    try:
+        run(whisper=whisper, diffa=diffa, llada=llada, out=out)
+    except CheckpointError as error:
+        raise UserError(str(error)) from error
+    info(out)
+
+
+@app.command()
 def info(folder: FolderArgument) -> None:
     """Show what a checkpoint is, its licence, and what it needs."""
     from engines.checkpoints import Checkpoint, CheckpointError
@@ -63,8 +86,9 @@ def info(folder: FolderArgument) -> None:
     rows = {
         "name": manifest.name,
         "licence": manifest.licence,
-        "language model": f"{lm.parameters:,} parameters, {manifest.attention}: "
-        f"{lm.n_layers} layers of {lm.d_model}, {lm.embedding_size:,} tokens, {lm.max_sequence_length:,} positions",
+        "language model": f"{lm.parameters:,} parameters, {manifest.attention}",
+        "shape": f"{lm.n_layers} layers of {lm.d_model}, {lm.embedding_size:,} tokens, "
+        f"{lm.max_sequence_length:,} positions",
         "prompts": ", ".join(manifest.prompts),
         "audio": f"up to {manifest.audio.longest_s:g} s, {manifest.audio.mels} mel bands",
         "files": ", ".join(f"{each.name} {_size(each.stat().st_size)}" for each in sorted(files)),

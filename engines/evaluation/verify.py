@@ -15,7 +15,8 @@ from engines.backends.torch import TorchBackend
 from engines.checkpoints import CheckpointError
 from engines.decoding import Request, decode
 from engines.features import HOP, log_mel
-from engines.published import Diffa, read_diffa, read_llada, read_tensors
+from engines.files import read_tensors
+from engines.published import Diffa, read_diffa, read_llada
 from engines.schedule import Factor, Rule, Schedule, Steps, Threshold
 
 LOGITS_TOLERANCE = 1e-4
@@ -94,7 +95,8 @@ def _listen(model: Diffa, vectors: Mapping[str, Tensor]) -> Iterator[Check]:
         if name in vectors:
             every = -(-states[tap].shape[1] // vectors[name].shape[1])
             yield _close(name, states[tap][:, ::every], vectors[name], STATES_TOLERANCE)
-    acoustic, semantic, _ = model.parts(wanted, lengths)
+    acoustic, semantic, lengths = model.parts(wanted, lengths)
+    semantic = semantic[:, : int(lengths.max())]
     yield _close("acoustic", acoustic, vectors["acoustic"], STATES_TOLERANCE)
     yield _close("semantic", semantic, vectors["semantic"], STATES_TOLERANCE)
     prompts = model.trainable_prompts.weight.expand(len(semantic), -1, -1)
