@@ -95,7 +95,8 @@ class TorchBackend:
         if schedule.cfg_scale:
             prompts.append([self.mask_id] * len(context.prompt))
         rows = [self._room(length) for _ in prompts]
-        embeddings = self.model.embed(torch.tensor(prompts, device=self.device).view(len(rows), -1))
+        ids = torch.tensor(prompts, dtype=torch.int64, device=self.device)
+        embeddings = self.model.embed(ids)  # [rows, prompt, d]
         if context.prefix is not None:
             prefix = torch.as_tensor(context.prefix).to(embeddings)
             at = context.prefix_at

@@ -33,6 +33,7 @@ def sound(length, seed=0):
 
 
 REQUESTS = [
+    Request(Context((), sound(4, 3)), Schedule(4, 4, Exactly(2))),
     Request(Context((2,), sound(9)), Schedule(12, 4, Exactly(1))),
     Request(Context((3, 9), sound(5, 1), 1), Schedule(8, 4, Threshold(0.2))),
     Request(Context((5, 6, 7)), Schedule(12, 6, Steps(3)), template=(None, 11)),

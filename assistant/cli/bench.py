@@ -1,0 +1,79 @@
+"""`assistant bench`: how fast this machine decodes."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from assistant.errors import UserError
+
+app = typer.Typer(help="Benchmarks.", no_args_is_help=True)
+
+
+@app.callback()
+def main() -> None:
+    """Time parts of the assistant on this machine."""
+
+
+@app.command()
+def decode(
+    shape: Annotated[str, typer.Option(help="tiny, nano, 1b or 8b; random weights.")] = "nano",
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="float32 or bfloat16; bfloat16 on cuda.")] = "",
+    tokens: Annotated[int, typer.Option(min=1, help="New tokens a response.")] = 64,
+    k: Annotated[int, typer.Option(min=1, help="Tokens a pass of the fastest way.")] = 4,
+    batch: Annotated[int, typer.Option(min=1, help="Responses at a time.")] = 1,
+    rounds: Annotated[int, typer.Option(min=1, help="Times each way is run.")] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Compare block diffusion with its reference and with left-to-right decoding."""
+    try:
+        import torch
+
+        from engines.evaluation.bench import SHAPES, bench_decode
+    except ImportError as error:
+        raise UserError(f"the benchmark needs torch: install assistant[torch] ({error})") from error
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    dtype = dtype or ("bfloat16" if device == "cuda" else "float32")
+    for name, value, known in (
+        ("shape", shape, [*SHAPES]),
+        ("device", device, ["cpu", "cuda"]),
+        ("dtype", dtype, ["float32", "bfloat16"]),
+    ):
+        if value not in known:
+            raise UserError(f"{name} {value!r} is unknown; use one of {', '.join(known)}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("device cuda was asked for, but torch finds none; use --device cpu")
+    report = bench_decode(
+        shape,
+        device=device,
+        dtype=getattr(torch, dtype),
+        new_tokens=tokens,
+        k=k,
+        batch=batch,
+        rounds=rounds,
+    )
+    if as_json:
+        typer.echo(json.dumps(report, indent=2))
+    else:
+        _show(report)
+
+
+def _show(report: dict[str, Any]) -> None:
+    """Print the report as a table."""
+    console = Console()
+    console.print(
+        f"{report['shape']} on {report['device']} in {report['dtype']}: "
+        f"{report['parameters']:,} parameters, {report['bytes_per_pass'] / 1e6:,.0f} MB a pass, "
+        f"{report['bandwidth_gb_per_s']:.0f} GB/s",
+        highlight=False,
+    )
+    first, *_ = report["rows"]
+    table = Table(*(name.replace("_", " ") for name in first))
+    for row in report["rows"]:
+        cells = (f"{cell:,.1f}" if isinstance(cell, float) else str(cell) for cell in row.values())
+        table.add_row(*cells)
+    console.print(table)
