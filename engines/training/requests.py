@@ -1,173 +1,73 @@
-"""What people ask a voice assistant, in many wordings, each with the answer it should give.
-
-The corpus is the TOML files in the folder `requests` beside this module. Each has a `kind`,
-optionally `frames` (sentences around a request, `{text}` being the request), `[slots]`, and one
-table for each family of requests with one answer: `texts`, `answer`, `accepted` and, where the
-answer depends on a fact, `columns` and `rows` (cells parted by `|`, alternatives by `/`).
-"""
+"""Draws requests from the corpus: for training, and for evaluation on texts it never saw."""
 
 import hashlib
 import random
-import re
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import islice
-from pathlib import Path
-from typing import Any
 
-from assistant.spoken import say_number
-from engines.training.calculations import CALCULATIONS
+from engines.training.families import (
+    FOLDER,
+    Family,
+    Request,
+    RequestsError,
+    load,
+    read_toml,
+)
 from engines.training.text import spoken
-from engines.training.wordings import (
-    Wording,
-    WordingError,
-    draw,
-    expand,
-    parse,
-    required_slots,
-    slots,
-)
 
-FOLDER = Path(__file__).parent / "requests"
-MAX_ANSWER_CHARACTERS = 120
+__all__ = [
+    "Family",
+    "Request",
+    "RequestsError",
+    "Sampler",
+    "acceptable",
+    "evaluation",
+    "held_out",
+    "load",
+    "recognise",
+    "reserved",
+    "sample",
+    "sampler",
+]
+
 HELD_OUT_PERCENT = 3
-_MOST_SLOT_VALUES = 5000
-_FRAMED_SHARE = 0.4
-_RANGE = re.compile(r"(\d+)\.\.(\d+)")
-_NOT_FAMILIES = ("slots", "dataset_intents")
-_BEFORE_VERBS = (
-    *("can you {", "could you {", "could you please {", "would you {", "will you {"),
-    *("i want you to {", "i'd like you to {", "go ahead and {", "please {"),
-)
-_VERBS = frozenset(
-    """activate add adjust announce arm arrange ask begin block book brew brighten bring broadcast
-    brighten buy call cancel change check clean clear close convert cook copy count create cut dance
-    decrease deactivate delete dim disable disarm disconnect do draw drive drop email enable end
-    explain extend feed find fix flip freeze get give go google guide hire illuminate increase
-    iron launch let light list listen locate lock look lower make message mow multiply mute navigate
-    open order pair pause pay phone pick place plan play post power predict prepare press print
-    pull purchase put raise rap read recommend record reduce remind remove rent repeat reply
-    reserve reset restart resume ring roll run save say scan schedule search secure sell send set
-    share shop show shuffle shut sing skip snooze solve speak spell start stop subtract suggest
-    switch sync take teach tell text throw tidy time toss track transfer translate turn tweet
-    unlock unmute update vacuum wake wash watch water wire write""".split()
-)
-"""What a request to do something begins with; only these can follow "can you"."""
-
-Row = Mapping[str, tuple[str, ...]]
-
-
-class RequestsError(ValueError):
-    """A corpus file that cannot be used; the message names the file and the family."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One thing said to the assistant and what it should answer."""
-
-    text: str
-    """Lower-case words, as said."""
-    answer: str
-    """Cased and punctuated, at most 120 characters."""
-    family: str
-    kind: str
-    """fact, calculation, small_talk, refusal or command."""
-    accepted: tuple[str, ...]
-    """Words as said; an answer that holds any of them is acceptable."""
-    slots: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """Requests that share their wordings and the shape of their answer."""
-
-    name: str
-    kind: str
-    wordings: tuple[Wording, ...]
-    frames: tuple[str, ...]
-    """Sentences around a wording, with `{text}` in its place."""
-    answer: str
-    accepted: tuple[str, ...]
-    rows: tuple[Row, ...]
-    """One for each fact; a cell's first alternative is the one that answers use."""
-    slots: Row
-    weight: float
-    """How often the family is drawn, against others of its kind."""
-
-    def draw(self, rng: random.Random) -> Request:
-        """One request at random, held out or not."""
-        row = rng.choice(self.rows)
-        chosen = {name: (rng.choice(values),) for name, values in self.slots.items()}
-        text = draw(rng.choice(self.wordings), {**chosen, **row}, rng)
-        if self.frames and rng.random() < _FRAMED_SHARE:
-            verb = text.split()[0] in _VERBS
-            frames = [f for f in self.frames if verb or not f.startswith(_BEFORE_VERBS)]
-            text = rng.choice(frames).replace("{text}", text)
-        return self._request(text, {**chosen, **row})
-
-    def texts(self, limit: int = 1000) -> Iterator[str]:
-        """Distinct spoken texts without frames, at most `limit` for each row."""
-        seen = set()
-        for row in self.rows:
-            values = {**self.slots, **row}
-            per_wording = -(-limit // len(self.wordings))
-            for wording in self.wordings:
-                for text in islice(expand(wording, values), per_wording):
-                    said = spoken(text)
-                    if said not in seen:
-                        seen.add(said)
-                        yield said
-
-    def _request(self, text: str, values: Row) -> Request:
-        first = {name: cell[0] for name, cell in values.items()}
-        answer = self.answer.format_map(first)
-        names = [name for accepted in self.accepted for name in _fill_all(accepted, values)]
-        return Request(
-            text=spoken(text),
-            answer=answer[0].upper() + answer[1:],
-            family=self.name,
-            kind=self.kind,
-            accepted=tuple(spoken(name) for name in names) or (spoken(answer),),
-            slots=first,
-        )
-
-
-def _fill_all(template: str, values: Row) -> Iterator[str]:
-    return expand(parse(template), values)
+KINDS = {"fact": 0.34, "calculation": 0.1, "small_talk": 0.18, "refusal": 0.14, "command": 0.24}
+"""Share of each kind in what training sees."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sampler:
     """Draws training requests; held-out and reserved texts never come out."""
 
-    families: tuple[Family, ...]
+    pools: Mapping[str, Sequence[Family]]
+    """Families by kind."""
     kinds: Mapping[str, float]
     """Share of each kind."""
 
     def __call__(self, rng: random.Random) -> Request:
         """One request for training, the same for the same state of `rng`."""
-        kind = rng.choices(list(self.kinds), list(self.kinds.values()))[0]
-        families = [family for family in self.families if family.kind == kind]
+        while held_out((request := self.any(rng)).text):
+            pass
+        return request
+
+    def any(self, rng: random.Random) -> Request:
+        """One request, held out or not."""
+        families = self.pools[rng.choices(list(self.kinds), list(self.kinds.values()))[0]]
         weights = [family.weight for family in families]
-        while True:
-            request = rng.choices(families, weights)[0].draw(rng)
-            if not held_out(request.text):
-                return request
+        return rng.choices(families, weights)[0].draw(rng)
 
 
-KINDS = {"fact": 0.34, "calculation": 0.1, "small_talk": 0.18, "refusal": 0.14, "command": 0.24}
+@cache
+def sampler() -> Sampler:
+    """The sampler of the corpus beside this module."""
+    families = load()
+    return Sampler({kind: [f for f in families if f.kind == kind] for kind in KINDS}, KINDS)
 
 
 def sample(rng: random.Random) -> Request:
     """One request for training from the corpus beside this module."""
-    return _sampler()(rng)
-
-
-@cache
-def _sampler() -> Sampler:
-    return Sampler(tuple(load()), KINDS)
+    return sampler()(rng)
 
 
 def held_out(text: str) -> bool:
@@ -178,121 +78,36 @@ def held_out(text: str) -> bool:
 
 
 @cache
-def reserved() -> frozenset[str]:
-    """Evaluation sentences, as said, that are never trained on."""
-    lists = _read(FOLDER / "reserved.toml")
-    return frozenset(spoken(text) for texts in lists.values() for text in texts)
+def reserved() -> tuple[str, ...]:
+    """Sentences for evaluation, as said, that are never trained on."""
+    lists = read_toml(FOLDER / "reserved.toml")
+    return tuple(spoken(text) for texts in lists.values() for text in texts)
 
 
-def acceptable(answer: str, accepted: tuple[str, ...]) -> bool:
+def evaluation(count: int, seed: int) -> list[Request]:
+    """Distinct requests with held-out texts: all reserved ones first, then others, `count` in all.
+
+    The same for the same seed; kinds come in their shares of training.
+    """
+    rng = random.Random(seed)  # noqa: S311 - not for secrets
+    chosen: dict[str, Request] = {}
+    for request in recognise(reserved()):
+        chosen.setdefault(request.text, request)
+    while len(chosen) < count:
+        request = sampler().any(rng)
+        if held_out(request.text):
+            chosen.setdefault(request.text, request)
+    return list(chosen.values())[:count]
+
+
+def recognise(texts: Sequence[str]) -> Iterator[Request]:
+    """The requests of the corpus that `texts` (as said, without frames) are, in no order."""
+    for families in sampler().pools.values():
+        for family in families:
+            yield from family.recognise(texts)
+
+
+def acceptable(answer: str, accepted: Sequence[str]) -> bool:
     """Whether `answer` holds any of the accepted words (see `Request.accepted`)."""
     said = f" {spoken(answer.rstrip('.!?'))} "
     return any(f" {words} " in said for words in accepted)
-
-
-def load(folder: Path = FOLDER) -> list[Family]:
-    """All families of a corpus; raises `RequestsError` in one line for the first thing wrong."""
-    families: dict[str, Family] = {}
-    for path in sorted(folder.glob("*.toml")):
-        if path.stem == "reserved":
-            continue
-        tables = _read(path)
-        for name, table in tables.items():
-            if isinstance(table, dict) and name not in _NOT_FAMILIES:
-                try:
-                    if name in families:
-                        raise RequestsError("has the name of another family")
-                    families[name] = _family(name, table, tables)
-                except (WordingError, KeyError, TypeError, ValueError) as error:
-                    reason = f"misses {error}" if isinstance(error, KeyError) else error
-                    raise RequestsError(f"{path.name}: [{name}] {reason}") from error
-    if not families:
-        raise RequestsError(f"{folder}: no request families found")
-    return list(families.values())
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise RequestsError(f"{path.name}: {error}") from error
-
-
-def _family(name: str, table: dict[str, Any], file: dict[str, Any]) -> Family:
-    if unknown := set(table) - {*_FAMILY_KEYS}:
-        raise RequestsError(f"has unknown {sorted(unknown)[0]!r}")
-    calculation = table.get("calculation")
-    rows = CALCULATIONS[calculation] if calculation else _rows(table)
-    wordings = tuple(parse(text) for text in table["texts"])
-    used = set().union(*(slots(wording) for wording in wordings))
-    values = _slot_values(file.get("slots", {}), used - set(rows[0]))
-    family = Family(
-        name=name,
-        kind=file["kind"],
-        wordings=wordings,
-        frames=tuple(file.get("frames", ()) if table.get("framed", True) else ()),
-        answer=table["answer"],
-        accepted=tuple(table.get("accepted", ())),
-        rows=rows,
-        slots=values,
-        weight=table.get("weight", len(rows)),
-    )
-    _check(family)
-    return family
-
-
-_FAMILY_KEYS = (
-    *("texts", "answer", "accepted", "columns", "rows"),
-    *("calculation", "framed", "weight"),
-)
-
-
-def _rows(table: dict[str, Any]) -> tuple[Row, ...]:
-    if "columns" not in table:
-        return ({},)
-    rows = []
-    for line in table["rows"].strip().splitlines():
-        cells = [_cell(cell) for cell in line.split(" | ")]
-        if len(cells) != len(table["columns"]) or not all(all(cell) for cell in cells):
-            raise RequestsError(f"row {line!r} does not fit the columns {table['columns']}")
-        rows.append(dict(zip(table["columns"], cells, strict=True)))
-    return tuple(rows)
-
-
-def _cell(cell: str) -> tuple[str, ...]:
-    alternatives = (parse(part.strip()) for part in cell.split("/"))
-    return tuple(text for wording in alternatives for text in expand(wording, {}))
-
-
-def _slot_values(lists: Mapping[str, Any], names: set[str]) -> dict[str, tuple[str, ...]]:
-    filled = {}
-    for name in sorted(names):
-        if name not in lists:
-            raise RequestsError(f"uses the unknown slot {{{name}}}")
-        values: list[str] = []
-        for value in lists[name]:
-            if bounds := _RANGE.fullmatch(value):
-                values += map(say_number, range(int(bounds[1]), int(bounds[2]) + 1))
-            else:
-                wording = parse(value)
-                inner = _slot_values(lists, slots(wording))
-                values += islice(expand(wording, inner), _MOST_SLOT_VALUES)
-        filled[name] = tuple(values)
-    return filled
-
-
-def _check(family: Family) -> None:
-    shown = slots(parse(family.answer)).union(*(slots(parse(a)) for a in family.accepted))
-    for wording in family.wordings:
-        if missing := shown - set(family.rows[0]) - required_slots(wording):
-            raise RequestsError(f"answers with {{{min(missing)}}}, which not every text holds")
-    longest = max(
-        len(
-            family.answer.format_map(
-                {n: max(c, key=len) for n, c in {**family.slots, **row}.items()}
-            )
-        )
-        for row in family.rows
-    )
-    if longest > MAX_ANSWER_CHARACTERS:
-        raise RequestsError(f"answers with {longest} characters, over {MAX_ANSWER_CHARACTERS}")

@@ -1,4 +1,4 @@
-"""Templates of what people say: `(a|b)` is a choice, `[a|b]` may be left out, `{slot}` is filled."""
+"""Templates of what people say: `(a|b)` is a choice, `[a|b]` is optional, `{slot}` is filled."""
 
 import random
 import re
@@ -116,3 +116,30 @@ def expand(wording: Wording, values: Values) -> Iterator[str]:
     for head in heads:
         for tail in expand(rest, values):
             yield head + tail
+
+
+def matches(
+    wording: Wording, values: Mapping[str, Mapping[str, str]], said: str
+) -> Iterator[dict[str, str]]:
+    """Each way in which `said`, written without spaces, is a wording: what fills the slots.
+
+    `values` gives for each slot the squeezed spelling and the value it stands for.
+    """
+    if not wording:
+        if not said:
+            yield {}
+        return
+    first, rest = wording[0], wording[1:]
+    match first:
+        case Slot(name):
+            for end in range(1, len(said) + 1):
+                if (value := values[name].get(said[:end])) is not None:
+                    for filled in matches(rest, values, said[end:]):
+                        yield {name: value, **filled}
+        case Choice(options):
+            for option in options:
+                yield from matches((*option, *rest), values, said)
+        case text:
+            squeezed = text.replace(" ", "")
+            if said.startswith(squeezed):
+                yield from matches(rest, values, said[len(squeezed) :])
