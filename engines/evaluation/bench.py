@@ -71,9 +71,11 @@ def bench_decode(
 ) -> dict[str, Any]:
     """Time all ways in turn, `rounds` times, and report the median of each.
 
-    Raises `KeyError` for an unknown shape. `k` is the tokens a pass of the fastest way.
+    `new_tokens` are rounded up to whole blocks. Raises `KeyError` for an unknown shape. `k` is the tokens a pass of the fastest way.
     """
     config = SHAPES[shape]
+    block_length = min(block_length, new_tokens)
+    new_tokens = -(-new_tokens // block_length) * block_length
     model = _random_model(config, device, dtype)
     bench = _Bench(model, new_tokens, block_length, batch)
     ways: dict[str, Callable[[], int]] = {
