@@ -71,7 +71,8 @@ def bench_decode(
 ) -> dict[str, Any]:
     """Time all ways in turn, `rounds` times, and report the median of each.
 
-    `new_tokens` are rounded up to whole blocks. Raises `KeyError` for an unknown shape. `k` is the tokens a pass of the fastest way.
+    `new_tokens` are rounded up to whole blocks; `k` is the tokens a pass of the fastest way.
+    Raises `KeyError` for an unknown shape.
     """
     config = SHAPES[shape]
     block_length = min(block_length, new_tokens)
