@@ -21,9 +21,9 @@ class NanoConfig:
     lm: LLaDAConfig = field(
         default_factory=lambda: LLaDAConfig(
             d_model=256,
-            n_layers=6,
+            n_layers=4,
             n_heads=4,
-            mlp_hidden_size=704,
+            mlp_hidden_size=896,
             embedding_size=1024,
             mask_token_id=1,
             eos_token_id=0,

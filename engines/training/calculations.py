@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from assistant.spoken import say_number
+from engines.training.text import say_number
 
 Rows = tuple[dict[str, tuple[str, ...]], ...]
 

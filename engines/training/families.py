@@ -15,10 +15,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from assistant.errors import UserError
-from assistant.spoken import say_number
 from engines.training.calculations import CALCULATIONS
-from engines.training.text import spoken
+from engines.training.text import say_number, spoken
 from engines.training.wordings import (
     Wording,
     WordingError,
@@ -59,7 +57,7 @@ _VERBS = frozenset(  # a long list of words reads best as text
 Row = Mapping[str, tuple[str, ...]]
 
 
-class RequestsError(UserError):
+class RequestsError(ValueError):
     """A corpus file that cannot be used; the message names the file and the family."""
 
 

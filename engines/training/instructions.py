@@ -9,7 +9,14 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from assistant.errors import TransientError, UserError
+
+class InstructionsError(ValueError):
+    """Pairs that cannot be made or written; the message names the file or address."""
+
+
+class AnswererBusyError(RuntimeError):
+    """The language model is away, slow or busy; later it may not be."""
+
 
 Answerer = Callable[[str, str], str]
 """Gives the target for a rendered recording and a question."""
@@ -81,7 +88,7 @@ def write_pairs(
     """Write one JSON line for each recording and instruction; returns how many.
 
     Targets come from rules, or from `answerer` where one is given. The file appears whole or not
-    at all. Raises `UserError` where it cannot be written or where there is nothing to write.
+    at all. Raises `InstructionsError` where it cannot be written or where there is nothing to write.
     """
     part = path.with_name(path.name + ".part")
     count = 0
@@ -92,10 +99,10 @@ def write_pairs(
                     file.write(json.dumps(line, ensure_ascii=False) + "\n")
                     count += 1
         if not count:
-            raise UserError(f"{path}: there are no recordings to make pairs from")
+            raise InstructionsError(f"{path}: there are no recordings to make pairs from")
         part.replace(path)
     except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; choose a writable file") from error
+        raise InstructionsError(f"{path}: {error.strerror}; choose a writable file") from error
     finally:
         part.unlink(missing_ok=True)
     return count
@@ -129,10 +136,12 @@ class LanguageModel:
     def __call__(self, rendered: str, question: str) -> str:
         """Ask about a rendered recording.
 
-        Raises `TransientError` where the server is away, slow or busy, `UserError` otherwise.
+        Raises `AnswererBusyError` where the server is away, slow or busy, `InstructionsError` otherwise.
         """
         if not self.url.startswith(("http://", "https://")):
-            raise UserError(f"{self.url}: not an address; give one like http://localhost:8000/v1")
+            raise InstructionsError(
+                f"{self.url}: not an address; give one like http://localhost:8000/v1"
+            )
         prompt = f"You hear this audio: {rendered}\nAnswer in one short sentence: {question}"
         body = {
             "model": self.model,
@@ -153,10 +162,12 @@ class LanguageModel:
         except urllib.error.HTTPError as error:
             message = f"{self.url}: the language model answers {error.code} {error.reason}"
             if error.code == 429 or error.code >= 500:
-                raise TransientError(message) from error
-            raise UserError(f"{message}; check the address, the model and the key") from error
+                raise AnswererBusyError(message) from error
+            raise InstructionsError(
+                f"{message}; check the address, the model and the key"
+            ) from error
         except (OSError, HTTPException) as error:
-            raise TransientError(
+            raise AnswererBusyError(
                 f"{self.url}: no answer from the language model: {error}"
             ) from error
 
@@ -165,5 +176,7 @@ def _content(reply: bytes, url: str) -> str:
     try:
         text = json.loads(reply)["choices"][0]["message"]["content"].strip()
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise UserError(f"{url}: the reply is no chat completion; check the address") from error
+        raise InstructionsError(
+            f"{url}: the reply is no chat completion; check the address"
+        ) from error
     return str(text)

@@ -7,6 +7,7 @@ instructions; `unfreeze` trains everything behind the encoder through.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from torch.nn import functional as F
 from engines.nano_model import Nano
 from engines.training.batches import Mixture, SpeechBatches
 from engines.training.diffusion import diffusion_loss, mask_responses
+from engines.training.encoder import CtcEncoder
 from engines.training.vocabulary import special_ids
 
 DESCRIBE = {"male": "a man", "female": "a woman"}
@@ -58,6 +60,9 @@ class InstructionBatches(SpeechBatches):
                 task = "transcribe"
             prompts.append([self._special[task]])
             responses.append(self.tokenizer.encode(text).ids)
+        targets = [self.tokenizer.encode(clip.text).ids for _, clip in clips]
+        batch["targets"] = torch.tensor([token for ids in targets for token in ids])
+        batch["target_lengths"] = torch.tensor([len(ids) for ids in targets])
         batch["masked"] = mask_responses(
             prompts,
             responses,
@@ -69,42 +74,74 @@ class InstructionBatches(SpeechBatches):
         return batch
 
 
-def freeze(model: Nano, trained: tuple[str, ...]) -> None:
+def freeze(model: nn.Module, trained: tuple[str, ...]) -> None:
     """Let only the parameters whose names begin with one of `trained` move."""
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name.startswith(trained))
 
 
+class Trainee(nn.Module):
+    """nano, and the spelling head that its encoder was trained with."""
+
+    def __init__(self, nano: Nano, speller: CtcEncoder) -> None:
+        super().__init__()
+        speller.encoder = nano.speech.encoder
+        self.nano, self.speller = nano, speller
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What counts how much beside the diffusion loss."""
+
+    pull: float = 1.0
+    """Drawing the semantic prefix to the embeddings of what CTC hears."""
+    ctc: float = 0.0
+    """Spelling, so that an encoder that trains along does not forget it."""
+
+
 def stage_loss(
-    block_length: int, spelling: nn.Linear | None = None, spelling_weight: float = 1.0
+    block_length: int, weights: Weights
 ) -> Callable[[nn.Module, dict[str, Any]], dict[str, Tensor]]:
-    """The diffusion loss over real speech; with `spelling`, the pull towards what CTC hears."""
+    """The diffusion loss over real speech, with its companions."""
 
     def loss(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
-        assert isinstance(model, Nano)  # noqa: S101 - narrows the type for mypy
-        states, lengths = model.speech.encoder(batch["features"], batch["lengths"])
-        prefix, prefix_lengths = model.speech.adapt(states, lengths)
+        assert isinstance(model, Trainee)  # noqa: S101 - narrows the type for mypy
+        nano = model.nano
+        states, lengths = nano.speech.encoder(batch["features"], batch["lengths"])
+        prefix, prefix_lengths = nano.speech.adapt(states, lengths)
         value, restored = diffusion_loss(
-            model.lm, prefix, prefix_lengths, batch["masked"], block_length
+            nano.lm, prefix, prefix_lengths, batch["masked"], block_length
         )
-        result = {"loss": value, "restored": restored, "diffusion": value.detach()}
-        if spelling is not None:
-            pull = _pull(model, spelling, states[-1], lengths, prefix)
-            result |= {"loss": value + spelling_weight * pull, "pull": pull.detach()}
+        logits = model.speller.head(states[-1]).float()
+        pull = _pull(nano, logits, lengths, prefix)
+        result = {"diffusion": value.detach(), "restored": restored, "pull": pull.detach()}
+        result["loss"] = value + weights.pull * pull
+        if weights.ctc:
+            ctc = (
+                F.ctc_loss(
+                    F.log_softmax(logits, -1).transpose(0, 1),
+                    batch["targets"],
+                    lengths,
+                    batch["target_lengths"],
+                    blank=model.speller.blank,
+                    reduction="sum",
+                    zero_infinity=True,
+                )
+                / batch["target_lengths"].sum()
+            )
+            result |= {"loss": result["loss"] + weights.ctc * ctc, "ctc": ctc.detach()}
         return result
 
     return loss
 
 
-def _pull(
-    model: Nano, spelling: nn.Linear, state: Tensor, lengths: Tensor, prefix: Tensor
-) -> Tensor:
+def _pull(nano: Nano, logits: Tensor, lengths: Tensor, prefix: Tensor) -> Tensor:
     """Mean squared distance of the semantic prefix from CTC's expected embedding, relative."""
     with torch.no_grad():
-        heard = F.softmax(spelling(state).float(), dim=-1)
-        table = model.lm.model.transformer.wte.weight.detach()
-        goal = heard @ table  # [B, S, d]
-        scale = table.square().mean()
-    valid = torch.arange(state.shape[1])[None] < lengths[:, None]
-    semantic = prefix[:, -state.shape[1] :]
+        table = nano.lm.model.transformer.wte.weight
+        goal = F.softmax(logits, dim=-1) @ table.float()  # [B, S, d]
+        scale = table.float().square().mean()
+    frames = logits.shape[1]
+    valid = torch.arange(frames)[None] < lengths[:, None]
+    semantic = prefix[:, -frames:]
     return (semantic.float() - goal)[valid].square().mean() / scale

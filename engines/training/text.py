@@ -35,7 +35,9 @@ _SHORT = {
 _LETTERS = re.compile(r"[^a-z' ]+")
 _NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?(?:st|nd|rd|th)?")
 _TIME = re.compile(r"\b(\d{1,2}):(\d{2})\b")
-_MERIDIEM = re.compile(r"\b([ap])\.?\s?m\b\.?")
+_CLOCK = re.compile(r"(\d|o'clock)\s*([ap])\.?\s?m\b\.?|\b([ap])\.\s?m\b\.?")
+"""a.m. and p.m.: after a number, or written with dots, for "am" alone is a word."""
+_ABBREVIATION = re.compile(r"\b(?:dr|mr|mrs|st|vs|etc)\.")
 _MONEY = re.compile(r"([$£€])\s?(\d+(?:,\d{3})*)(?:\.(\d{2}))?")
 _CURRENCY = {"$": "dollars", "£": "pounds", "€": "euros"}
 
@@ -47,12 +49,11 @@ def spoken(text: str) -> str:
     """
     text = unicodedata.normalize("NFKD", text.replace("’", "'")).lower()
     text = "".join(c for c in text if not unicodedata.combining(c))
-    for short, word in _SHORT.items():
-        text = text.replace(short, word)
+    text = _ABBREVIATION.sub(lambda m: _SHORT[m.group()], text)
     text = _MONEY.sub(_say_money, text)
     text = _TIME.sub(_say_time, text)
-    text = _NUMBER.sub(lambda m: f" {_say_number(m.group())} ", text)
-    text = _MERIDIEM.sub(r"\1 m", text)
+    text = _CLOCK.sub(lambda m: f"{m[1] or ''} {m[2] or m[3]} m ", text)
+    text = _NUMBER.sub(lambda m: f" {_say_digits(m.group())} ", text)
     for symbol, word in _SYMBOLS.items():
         text = text.replace(symbol, word)
     words = _LETTERS.sub(" ", text).split()
@@ -77,14 +78,19 @@ def _numbers() -> RbnfEngine:
     return RbnfEngine.for_language("en")
 
 
+def say_number(number: int) -> str:
+    """A whole number in words: 21 is "twenty one"."""
+    return _rbnf(str(number), FormatPurpose.CARDINAL)
+
+
 @lru_cache(4096)
-def _say_number(digits: str) -> str:
+def _say_digits(digits: str) -> str:
     plain = digits.replace(",", "")
     if plain[-2:] in {"st", "nd", "rd", "th"}:
         return _rbnf(plain[:-2], FormatPurpose.ORDINAL)
     if "." in plain:
         whole, _, fraction = plain.partition(".")
-        return " ".join([_say_number(whole), "point", *(_say_number(d) for d in fraction)])
+        return " ".join([_say_digits(whole), "point", *(_say_digits(d) for d in fraction)])
     if len(plain) > 4 and "," not in digits:  # codes and telephone numbers are read digit by digit
         return " ".join(_rbnf(d, FormatPurpose.CARDINAL) for d in plain)
     if re.fullmatch(r"1[1-9]\d\d|20[1-9]\d", digits):

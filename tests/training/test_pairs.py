@@ -10,8 +10,15 @@ from typing import ClassVar
 
 import pytest
 
-from assistant.errors import TransientError, UserError
-from engines.training.instructions import LanguageModel, Recording, render, write_pairs
+from engines.training.families import RequestsError
+from engines.training.instructions import (
+    AnswererBusyError,
+    InstructionsError,
+    LanguageModel,
+    Recording,
+    render,
+    write_pairs,
+)
 from engines.training.pairs import SHARES, build_pairs, lm_sentences, take
 from engines.training.requests import held_out
 
@@ -111,7 +118,7 @@ def test_language_model_text_has_answers_and_statements(folder):
 
 
 def test_a_missing_text_folder_is_told_in_one_line(tmp_path):
-    with pytest.raises(UserError, match="is this the text folder"):
+    with pytest.raises(RequestsError, match="is this the text folder"):
         take(tmp_path, 1, seed=0)
 
 
@@ -149,13 +156,13 @@ def test_pairs_are_written_in_the_published_schema(tmp_path):
 
 
 def test_nothing_is_left_behind_when_there_is_nothing_to_write(tmp_path):
-    with pytest.raises(UserError, match="no recordings"):
+    with pytest.raises(InstructionsError, match="no recordings"):
         write_pairs(tmp_path / "pairs.jsonl", [])
     assert not list(tmp_path.iterdir())
 
 
 def test_an_unwritable_file_is_told_in_one_line(tmp_path):
-    with pytest.raises(UserError, match="choose a writable file"):
+    with pytest.raises(InstructionsError, match="choose a writable file"):
         write_pairs(tmp_path / "missing" / "pairs.jsonl", [CLIP])
 
 
@@ -197,12 +204,12 @@ def test_a_language_model_can_write_the_targets(server, tmp_path):
 @pytest.mark.parametrize(
     ("status", "reply", "error"),
     [
-        (500, b"", TransientError),
-        (429, b"", TransientError),
-        (401, b"", UserError),
-        (200, b"no json", UserError),
-        (200, b'{"choices": []}', UserError),
-        (200, b'{"choices": [{"message": {"content": null}}]}', UserError),
+        (500, b"", AnswererBusyError),
+        (429, b"", AnswererBusyError),
+        (401, b"", InstructionsError),
+        (200, b"no json", InstructionsError),
+        (200, b'{"choices": []}', InstructionsError),
+        (200, b'{"choices": [{"message": {"content": null}}]}', InstructionsError),
     ],
 )
 def test_a_failing_language_model_is_told_in_one_line(server, status, reply, error):
@@ -214,10 +221,10 @@ def test_a_failing_language_model_is_told_in_one_line(server, status, reply, err
 
 
 def test_a_language_model_that_is_away_can_be_tried_again():
-    with pytest.raises(TransientError, match="no answer"):
+    with pytest.raises(AnswererBusyError, match="no answer"):
         LanguageModel("http://127.0.0.1:9/v1", "any", timeout_seconds=2)("x", "y")
 
 
 def test_an_address_that_is_none_is_refused():
-    with pytest.raises(UserError, match="not an address"):
+    with pytest.raises(InstructionsError, match="not an address"):
         LanguageModel("file:///etc/passwd", "any")("x", "y")

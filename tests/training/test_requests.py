@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from assistant.errors import UserError
-from engines.training.families import MAX_ANSWER_CHARACTERS
+from engines.training.families import MAX_ANSWER_CHARACTERS, RequestsError
 from engines.training.requests import (
     KINDS,
     acceptable,
@@ -130,7 +129,7 @@ def test_an_answer_is_acceptable_when_it_holds_an_accepted_word(answer, right):
     ],
 )
 def test_a_faulty_corpus_is_told_in_one_line(tmp_path, text, reason):
-    with pytest.raises(UserError, match=r"family|no request") as told:
+    with pytest.raises(RequestsError, match=r"family|no request") as told:
         load(corpus(tmp_path, text))
     message = str(told.value)
     assert reason in message
@@ -141,7 +140,7 @@ def test_two_families_of_one_name_are_refused(tmp_path):
     for name in ("one", "two"):
         text = 'kind = "fact"\n[same]\ntexts = ["a"]\nanswer = "B."'
         (tmp_path / f"{name}.toml").write_text(text)
-    with pytest.raises(UserError, match=r"two.toml: \[same\] has the name"):
+    with pytest.raises(RequestsError, match=r"two.toml: \[same\] has the name"):
         load(tmp_path)
 
 
