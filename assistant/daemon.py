@@ -2,80 +2,87 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import structlog
 
 from assistant.audio.endpoint import Endpointer
 from assistant.audio.listener import Listener
+from assistant.audio.microphone import Lost, MicrophoneStatus
 from assistant.audio.source import Source
 from assistant.audio.vad import make_vad
 from assistant.clock import Clock, SystemClock
-from assistant.dialogue import Dialogue
+from assistant.dialogue import Dialogue, new_turn_id
 from assistant.errors import UserError
+from assistant.health import Health
+from assistant.herald import Herald
 from assistant.intents import Intents
 from assistant.mqtt.bus import Bus
 from assistant.mqtt.commands import Cancel, Command, Listen, Say, SetMute
 from assistant.mqtt.embedded import maybe_embedded
 from assistant.mqtt.outbox import Outbox
-from assistant.mqtt.payloads import EventType, InfoPayload, Lifecycle
+from assistant.mqtt.payloads import EventType
 from assistant.outdoors import Outdoors
 from assistant.settings import MqttSettings, Settings
+from assistant.settings import Source as SourceKind
+from assistant.settings_layers import fingerprint
 from assistant.supervisor import Supervisor
 from assistant.turn import StartReason
 from assistant.understanding import Mind, load_mind
+from assistant.worker import Cancel as CancelWork
+from assistant.worker import Worker
 
-READY_POLL_S = 0.02
+FIRST_SOUND_POLL_S = 0.05
+BEAT_S = 1.0
+"""How often the watchdog is fed while sound comes in."""
+CLOSE_S = 0.9
+"""What the rooms may take to close before the broker is told good-bye without them."""
+FAREWELL_S = 1.0
+"""What the good-bye may take; with `CLOSE_S`, a stop is over within two seconds."""
+_ENGINE_CLOSE_S = 0.3
+_PLUGINS_CLOSE_S = 0.5
 
 _log = structlog.get_logger(__name__)
 
-
-class Herald(Protocol):
-    """Told how the daemon fares; systemd in real life."""
-
-    def ready(self) -> None:
-        """The assistant listens."""
-
-    def alive(self) -> None:
-        """Sound came in since the last time."""
-
-    def stopping(self) -> None:
-        """The assistant closes down."""
-
-
-class _SourceEndedError(Exception):
-    """Ends the task group: there is nothing left to hear."""
+Ears = Callable[[Callable[[MicrophoneStatus], None]], Source]
+"""Makes the source; what it is given is to be told when a microphone is lost."""
 
 
 class Daemon:
-    """One assistant at one site.
-
-    `listening` is set once the model is loaded and the first sound has arrived.
-    """
+    """One assistant at one site."""
 
     def __init__(
         self,
         settings: Settings,
-        source: Source,
+        ears: Ears,
         herald: Herald,
         *,
         clock: Clock | None = None,
+        wall_time: Callable[[], float] = time.time,
         mind: Callable[[Settings, Intents], Mind] = load_mind,
+        new_id: Callable[[], str] = new_turn_id,
     ) -> None:
-        self.listening = asyncio.Event()
+        """`wall_time` gives seconds since 1970, `new_id` names turns, `mind` loads the model."""
+        self._settings, self._ears, self._herald = settings, ears, herald
+        self._clock, self._wall_time = clock or SystemClock(), wall_time
+        self._load_mind, self._new_id = mind, new_id
+        self._supervisor = Supervisor(self._clock)
         self._broker: asyncio.Future[MqttSettings] = asyncio.get_running_loop().create_future()
-        self._settings, self._source, self._herald = settings, source, herald
-        self._clock = clock or SystemClock()
-        self._load_mind = mind
 
     async def run(self) -> None:
-        """Serve until the source ends or the caller cancels; the broker is then told `offline`."""
-        async with maybe_embedded(self._settings.mqtt) as broker:
+        """Serve until the source ends or the caller cancels; the broker is then told `offline`.
+
+        Raises `UserError` for what only the user can mend: a model, a recording, a state folder.
+        """
+        settings = self._settings
+        async with maybe_embedded(settings.mqtt) as broker:
             self._broker.set_result(broker)
-            with contextlib.closing(self._open_outbox(broker)) as outbox:
+            folder, count, age_s = settings.state_folder, broker.outbox_count, broker.outbox_age_s
+            with Outbox(folder, max_count=count, max_age_s=age_s) as outbox:
                 bus = Bus(
-                    broker, self._settings.site, self._settings.state_folder, self._clock, outbox
+                    broker, settings.site, folder, self._clock, outbox, wall_time=self._wall_time
                 )
                 await self._serve(bus)
 
@@ -83,131 +90,145 @@ class Daemon:
         """Wait for the settings that the broker can be reached with, the embedded one included."""
         return await asyncio.shield(self._broker)
 
-    def _open_outbox(self, broker: MqttSettings) -> Outbox:
-        folder = self._settings.state_folder
-        return Outbox(folder, max_count=broker.outbox_count, max_age_s=broker.outbox_age_s)
-
     async def _serve(self, bus: Bus) -> None:
         """The connection outlives everything else, so that the last words are still sent."""
-        supervisor = Supervisor(self._clock)
-        connection = asyncio.create_task(supervisor.keep("mqtt", bus.run), name="mqtt")
-        greeting = asyncio.create_task(self._warn_if_away(bus), name="mqtt greeting")
+        connection = asyncio.create_task(self._supervisor.keep("mqtt", bus.run), name="mqtt")
+        conversation = asyncio.create_task(self._converse(bus), name="conversation")
         try:
-            intents, mind = await asyncio.to_thread(self._load)
-            await self._converse(bus, intents, mind)
+            await asyncio.wait({connection, conversation}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._herald.stopping()
-            for task in (greeting, connection):
-                task.cancel()
-            await asyncio.gather(greeting, connection, return_exceptions=True)
+            await _end(conversation, CLOSE_S)
+            await _end(connection, FAREWELL_S)
+        for task in (conversation, connection):
+            if task.done() and not task.cancelled():
+                task.result()
 
-    def _load(self) -> tuple[Intents, Mind]:
+    async def _converse(self, bus: Bus) -> None:
+        worker = Worker("engine")
+        try:
+            intents, mind = await worker.run(self._load)
+            await self._listen(bus, worker, intents, mind)
+        finally:
+            await worker.close(_ENGINE_CLOSE_S)
+
+    def _load(self, cancel: CancelWork) -> tuple[Intents, Mind]:
         intents = Intents.load(self._settings)
+        cancel.check()
         return intents, self._load_mind(self._settings, intents)
 
-    async def _warn_if_away(self, bus: Bus) -> None:
-        if reason := await bus.first_connect():
-            _log.warning("broker away; replies are kept until it is back", reason=reason)
+    async def _listen(self, bus: Bus, worker: Worker, intents: Intents, mind: Mind) -> None:
+        settings, clock = self._settings, self._clock
 
-    async def _converse(self, bus: Bus, intents: Intents, mind: Mind) -> None:
-        settings = self._settings
-        listener = Listener(
-            self._source,
-            make_vad(settings.vad),
-            Endpointer(settings.endpoint),
-            self._clock,
-            partial_ms=settings.engine.partial_ms,
-        )
+        def on_status(status: MicrophoneStatus) -> None:
+            if isinstance(status, Lost):
+                health.lost(listener.progress_at, status.reason)
+                listener.interrupt()
+
+        source = self._ears(on_status)
+        vad, endpointer = make_vad(settings.vad), Endpointer(settings.endpoint)
+        partial_ms = settings.engine.partial_ms
+        listener = Listener(source, vad, endpointer, clock, partial_ms=partial_ms)
+        health = Health(bus, self._herald, listener.progress_at)
         dialogue = Dialogue(
-            mind, intents, bus, site=settings.site, settings=settings.engine, clock=self._clock
+            mind, intents, bus, worker,
+            site=settings.site, settings=settings.engine, clock=clock, new_id=self._new_id,
+        )  # fmt: skip
+        outdoors = Outdoors(
+            bus, dialogue, site=settings.site, clock=clock, wall_time=self._wall_time
         )
-        outdoors = Outdoors(bus, dialogue, site=settings.site, clock=self._clock)
         for problem in intents.problems:
             bus.event(EventType.ERROR, plugin=problem.plugin, message=problem.reason)
+        plugins = tuple(loaded.plugin.name for loaded in intents.plugins)
+        health.loaded(model=mind.name, plugins=plugins, config_hash=fingerprint(settings))
         await intents.start(outdoors)
         try:
-            async with self._source, asyncio.TaskGroup() as tasks:
-                for name, work in {
-                    "commands": self._obey(bus, dialogue, listener),
-                    "watchdog": self._watch(bus, intents, mind, listener),
-                }.items():
-                    tasks.create_task(work, name=name)
-                await dialogue.run(listener.events())
-                raise _SourceEndedError  # noqa: TRY301 - the other tasks would go on for ever
-        except* _SourceEndedError:
-            _log.info("the source has ended")
+            await self._attend(bus, source, listener, dialogue, health)
         finally:
-            await intents.stop()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_PLUGINS_CLOSE_S):
+                    await intents.stop()
 
-    async def _obey(self, bus: Bus, dialogue: Dialogue, listener: Listener) -> None:
-        async for command in bus.commands():
-            try:
-                await self._obey_one(command, bus, dialogue, listener)
-            except Exception as error:  # noqa: BLE001 - one command must not end the daemon
-                _log.exception("command failed", command=type(command).__name__)
-                bus.event(EventType.ERROR, message=f"{type(command).__name__}: {error}")
-
-    async def _obey_one(
-        self, command: Command, bus: Bus, dialogue: Dialogue, listener: Listener
+    async def _attend(
+        self, bus: Bus, source: Source, listener: Listener, dialogue: Dialogue, health: Health
     ) -> None:
-        match command:
-            case Say(text=text):
-                dialogue.say(text)
-            case Listen():
-                listener.open(StartReason.PUSH_TO_TALK)
-            case Cancel():
-                listener.cancel()
-                await dialogue.cancel()
-            case SetMute(muted=muted):
-                listener.mute(muted)
-                bus.mute(muted=muted)
+        """Hear the source to its end while commands are obeyed."""
 
-    async def _watch(self, bus: Bus, intents: Intents, mind: Mind, listener: Listener) -> None:
-        """Say `ready` at the first sound, then `alive` for as long as sound keeps coming."""
-        started = listener.progress_at
-        while listener.progress_at == started:
-            await self._clock.sleep(READY_POLL_S)
-        info = InfoPayload(
-            lifecycle=Lifecycle.READY,
-            model=mind.name,
-            microphone=self._source.describe(),
-            plugins=tuple(loaded.plugin.name for loaded in intents.plugins),
-        )
-        bus.info(info)
-        _log.info("listening", to=info.microphone, model=info.model, site=self._settings.site)
-        self._herald.ready()
-        self.listening.set()
-        seen = listener.progress_at
+        def tell(reason: str) -> None:
+            bus.event(EventType.ERROR, message=reason)
+
+        async def hear() -> None:
+            async with source, contextlib.aclosing(listener.events()) as events:
+                await dialogue.run(events)
+
+        async def obey() -> None:
+            async for command in bus.commands():
+                await _obey(command, bus, dialogue, listener)
+
+        keep = self._supervisor.keep
+        async with asyncio.TaskGroup() as tasks:
+            background = (
+                tasks.create_task(keep("commands", obey, tell), name="commands"),
+                tasks.create_task(self._watch(source, listener, health), name="watch"),
+            )
+            # a recording would be played again from its beginning; a microphone just goes on
+            is_endless = self._settings.audio.source is SourceKind.MICROPHONE
+            await (keep("hearing", hear, tell) if is_endless else hear())
+            for task in background:
+                task.cancel()
+
+    async def _watch(self, source: Source, listener: Listener, health: Health) -> None:
         while True:
-            await self._clock.sleep(1.0)
-            if listener.progress_at != seen:
-                seen = listener.progress_at
-                self._herald.alive()
+            await self._clock.sleep(BEAT_S if health.listening else FIRST_SOUND_POLL_S)
+            health.beat(listener.progress_at, source.describe())
 
 
-async def serve_until(stop: asyncio.Event, work: Awaitable[None], *, grace_s: float = 2.0) -> None:
+async def serve_until(
+    stop: asyncio.Event, work: Coroutine[Any, Any, None], *, grace_s: float = CLOSE_S + FAREWELL_S
+) -> None:
     """Await `work`, or cancel it when `stop` is set and give it `grace_s` to close.
 
-    Raises what `work` raised; an error group of one `UserError` becomes that error.
+    Raises what `work` raised; of a group of errors, the first that is the user's to mend.
     """
-    task = asyncio.ensure_future(work)
+    task = asyncio.create_task(work, name="daemon")
     waiter = asyncio.create_task(stop.wait(), name="stop signal")
     try:
         await asyncio.wait({task, waiter}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            task.cancel()
-            await asyncio.wait({task}, timeout=grace_s)
-        if task.done() and not task.cancelled():
-            _raise_plainly(task.exception())
     finally:
         waiter.cancel()
+        await _end(task, grace_s)
+    if not task.done():
+        _log.error("the daemon does not close", waited_s=grace_s)
+    elif not task.cancelled() and (error := task.exception()):
+        raise _plainest(error)
 
 
-def _raise_plainly(error: BaseException | None) -> None:
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    if isinstance(error, BaseExceptionGroup):
+async def _obey(command: Command, bus: Bus, dialogue: Dialogue, listener: Listener) -> None:
+    match command:
+        case Say(text=text):
+            dialogue.say(text)
+        case Listen() if listener.muted:
+            bus.event(EventType.ERROR, message="asked to listen while muted: unmute first")
+        case Listen():
+            listener.open(StartReason.PUSH_TO_TALK)
+        case Cancel():
+            listener.cancel()
+            await dialogue.cancel()
+        case SetMute(muted=muted):
+            listener.mute(muted)
+            bus.mute(muted=muted)
+
+
+async def _end(task: asyncio.Task[Any], timeout_s: float) -> None:
+    """Cancel a task and wait for its end, but not for ever."""
+    if not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=timeout_s)
+
+
+def _plainest(error: BaseException) -> BaseException:
+    """Of a group of errors the one worth telling."""
+    while isinstance(error, BaseExceptionGroup):
         users, _ = error.split(UserError)
-        error = users.exceptions[0] if users else error
-    if error is not None:
-        raise error
+        error = (users or error).exceptions[0]
+    return error

@@ -2,22 +2,27 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
 from assistant.audio.events import Dropped, Ended, Event, Paused, Progress, Resumed, Started
 from assistant.clock import Clock
+from assistant.errors import AssistantError
 from assistant.intents import HandlerResult, Intents
 from assistant.mqtt.bus import Bus
 from assistant.mqtt.payloads import Activity, EventType
 from assistant.settings import EngineSettings
 from assistant.turn import EndReason, Reply, Timings, Turn, Utterance
 from assistant.understanding import Mind, Understanding
-from assistant.worker import Cancelled, Worker
+from assistant.worker import Worker
 
+NO_ANSWER = "I have no answer to that."
+"""Said when no plugin answers and the model's own answer is empty."""
+
+_T = TypeVar("_T")
 _log = structlog.get_logger(__name__)
 
 
@@ -36,6 +41,7 @@ class Counters:
     """Utterances in which the model heard no words."""
     cancelled: int = 0
     failed: int = 0
+    """Turns with an error event: the engine or a plugin failed, or took too long."""
     speculations_used: int = 0
     """Turns whose answer was begun at the first pause and was still right at the end."""
 
@@ -44,7 +50,8 @@ class Dialogue:
     """Turns the listener's events into published replies, one turn after the other.
 
     At the first short pause the engine starts on what was heard. When speech goes on, that work is
-    cancelled; when it does not, the answer is ready by the time the end is certain.
+    cancelled; when it does not, the answer is ready by the time the end is certain. At most one
+    turn is answered while the next is heard; replies keep the order of the utterances.
     """
 
     def __init__(
@@ -52,6 +59,7 @@ class Dialogue:
         mind: Mind,
         intents: Intents,
         bus: Bus,
+        worker: Worker,
         *,
         site: str,
         settings: EngineSettings,
@@ -59,14 +67,17 @@ class Dialogue:
         new_id: Callable[[], str] = new_turn_id,
     ) -> None:
         self.counters = Counters()
-        self._mind, self._intents, self._bus = mind, intents, bus
+        self._mind, self._intents, self._bus, self._worker = mind, intents, bus, worker
         self._site, self._settings, self._clock, self._new_id = site, settings, clock, new_id
-        self._worker = Worker("engine")
         self._turn_id = ""
+        self._hearing = False
+        self._in_hand: list[str] = []
+        """Turns heard and not answered: the one that is, and the one that waits for it."""
+        self._partials = 0
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._partial: asyncio.Task[None] | None = None
         self._speculation: asyncio.Task[Understanding] | None = None
         self._answering: asyncio.Task[None] | None = None
-        self._partial: asyncio.Task[None] | None = None
-        self._partials = 0
 
     async def run(self, events: AsyncIterator[Event]) -> None:
         """Follow `events` to their end; the turn in hand is finished before this returns."""
@@ -76,35 +87,45 @@ class Dialogue:
             if self._answering is not None:
                 await asyncio.wait({self._answering})
         finally:
+            self._hearing = False
             await self.cancel()
-            self._worker.close()
 
     async def cancel(self) -> None:
-        """Give up whatever is being worked on."""
-        tasks = [t for t in (self._speculation, self._partial, self._answering) if t is not None]
+        """Give up every turn that was heard and not answered, and what is guessed of the next."""
+        self.counters.cancelled += len(self._in_hand)
+        self._in_hand.clear()
+        self._partial = self._speculation = self._answering = None
+        tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._speculation = self._partial = self._answering = None
+        self._settle()
+
+    def say(self, text: str) -> None:
+        """Say `text` at this site, unasked."""
+        self._publish(Reply(Turn(self._new_id(), self._site, ""), text, EndReason.TEXT))
+        self._settle()
 
     async def _take(self, event: Event) -> None:
         match event:
             case Started():
-                self._turn_id, self._partials = self._new_id(), 0
-                self._bus.state(Activity.LISTENING, self._turn_id)
+                self._turn_id, self._hearing, self._partials = self._new_id(), True, 0
                 started_by = event.started_by.value
                 self._bus.event(EventType.SPEECH_START, self._turn_id, started_by=started_by)
+                self._settle()
             case Progress():
                 self._follow(event)
             case Paused():
-                self._speculate(event.utterance)
+                self._forget_guesses()
+                self._speculation = self._understand(event.utterance)
             case Resumed():
-                self._forget_speculation()
+                self._forget_guesses()
             case Dropped():
-                self._forget_speculation()
+                self._forget_guesses()
+                self._hearing = False
                 reason = event.reason.value
                 self._bus.event(EventType.SPEECH_END, self._turn_id, reason=reason, dropped=True)
-                self._bus.state(Activity.IDLE)
+                self._settle()
             case Ended():
                 await self._finish(event.utterance)
 
@@ -113,79 +134,64 @@ class Dialogue:
         if self._worker.busy:
             return
 
-        async def publish(turn_id: str, number: int) -> None:
-            try:
-                text = await self._worker.run(self._mind.transcribe, progress.audio)
-            except Cancelled:
-                return
-            if text and turn_id == self._turn_id:
-                self._bus.partial(turn_id, number, text)
+        async def publish() -> None:
+            text = await self._worker.run(self._mind.transcribe, progress.audio)
+            if text:
+                self._bus.partial(self._turn_id, self._partials, text)
+                self._partials += 1
 
-        self._partials += 1
-        work = publish(self._turn_id, self._partials - 1)
-        self._partial = asyncio.create_task(work, name=f"partial {self._turn_id}")
-        self._partial.add_done_callback(_report)
+        self._partial = self._start(publish(), f"partial {self._turn_id}")
 
-    def _speculate(self, utterance: Utterance) -> None:
-        self._forget_speculation()
-        if self._partial is not None:
-            self._partial.cancel()
+    def _understand(self, utterance: Utterance) -> asyncio.Task[Understanding]:
         work = self._worker.run(self._mind.understand, utterance.audio)
-        self._speculation = asyncio.create_task(work, name=f"speculation {self._turn_id}")
-        self._speculation.add_done_callback(_report)
+        return self._start(work, f"understanding {self._turn_id}")
 
-    def _forget_speculation(self) -> None:
-        if self._speculation is not None:
-            self._speculation.cancel()
-            self._speculation = None
+    def _forget_guesses(self) -> None:
+        """Give up the partial and the speculative answer: more is known now."""
+        for task in (self._partial, self._speculation):
+            if task is not None:
+                task.cancel()
+        self._partial = self._speculation = None
 
     async def _finish(self, utterance: Utterance) -> None:
         """Start the turn's answer; the one before is waited for, so replies keep their order."""
-        ended_at, speculation, turn_id = self._clock.now(), self._speculation, self._turn_id
-        self._speculation = None
+        ended_at, turn_id = self._clock.now(), self._turn_id
+        self._hearing = False
+        self._in_hand.append(turn_id)
         self.counters.turns += 1
         reason, seconds = utterance.ended_by.value, round(utterance.seconds, 2)
-        self._bus.state(Activity.PROCESSING, turn_id)
         self._bus.event(EventType.SPEECH_END, turn_id, reason=reason, seconds=seconds)
+        self._settle()
+        speculation, self._speculation = self._speculation, None
+        self._forget_guesses()
+        self.counters.speculations_used += speculation is not None
+        understanding = speculation or self._understand(utterance)
         if self._answering is not None:
             await asyncio.wait({self._answering})
-        work = self._answer(turn_id, utterance, speculation, ended_at)
-        self._answering = asyncio.create_task(work, name=f"turn {turn_id}")
+        if turn_id in self._in_hand:  # else it was cancelled meanwhile
+            work = self._answer(turn_id, utterance, understanding, ended_at)
+            self._answering = self._start(work, f"turn {turn_id}")
 
     async def _answer(
         self,
         turn_id: str,
         utterance: Utterance,
-        speculation: asyncio.Task[Understanding] | None,
+        understanding: asyncio.Task[Understanding],
         ended_at: float,
     ) -> None:
         try:
             async with asyncio.timeout(self._settings.timeout_s):
-                understood = await self._understand(utterance, speculation)
-                await self._reply(turn_id, utterance, understood, ended_at)
-        except asyncio.CancelledError:
-            self.counters.cancelled += 1
-            raise
+                await self._reply(turn_id, utterance, await understanding, ended_at)
         except TimeoutError:
             self._fail(turn_id, f"no answer within {self._settings.timeout_s:g} s")
+        except AssistantError as error:
+            self._fail(turn_id, str(error))
         except Exception as error:  # noqa: BLE001 - one turn's failure must not end the daemon
             _log.exception("turn failed", turn=turn_id)
             self._fail(turn_id, f"{type(error).__name__}: {error}")
-        finally:
-            self._bus.state(Activity.IDLE)
-
-    def _fail(self, turn_id: str, message: str) -> None:
-        self.counters.failed += 1
-        self._bus.event(EventType.ERROR, turn_id, message=message)
-
-    async def _understand(
-        self, utterance: Utterance, speculation: asyncio.Task[Understanding] | None
-    ) -> Understanding:
-        if speculation is not None:
-            understood = await speculation
-            self.counters.speculations_used += 1
-            return understood
-        return await self._worker.run(self._mind.understand, utterance.audio)
+        if turn_id in self._in_hand:
+            self._in_hand.remove(turn_id)
+        self._settle()
 
     async def _reply(
         self, turn_id: str, utterance: Utterance, understood: Understanding, ended_at: float
@@ -207,7 +213,7 @@ class Dialogue:
         if result is not None:
             turn = replace(turn, intent=result.intent, slots=result.slots)
             self._tell_intent(turn_id, result)
-        text = result.text if result is not None else understood.answer
+        text = result.text if result is not None else understood.answer or NO_ANSWER
         reply = Reply(turn, text, utterance.ended_by, understood.passes, timings)
         self._publish(reply)
 
@@ -228,19 +234,31 @@ class Dialogue:
         self._bus.reply(reply)
         self._bus.event(EventType.REPLY, reply.turn.id, text=reply.text)
 
-    def say(self, text: str) -> None:
-        """Say `text` at this site, unasked."""
-        turn = Turn(self._new_id(), self._site, "")
-        self._publish(Reply(turn, text, EndReason.TEXT))
-        if self._answering is None or self._answering.done():
+    def _fail(self, turn_id: str, message: str) -> None:
+        self.counters.failed += 1
+        self._bus.event(EventType.ERROR, turn_id, message=message)
+
+    def _settle(self) -> None:
+        """Say what goes on, now that something began or ended."""
+        if self._hearing:
+            self._bus.state(Activity.LISTENING, self._turn_id)
+        elif self._in_hand:
+            self._bus.state(Activity.PROCESSING, self._in_hand[-1])
+        else:
             self._bus.state(Activity.IDLE)
+
+    def _start(self, work: Coroutine[Any, Any, _T], name: str) -> asyncio.Task[_T]:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._forget)
+        return task
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        """Log a failure that perhaps nobody waits for; a turn tells its own."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            _log.debug("engine work failed", task=task.get_name(), error=str(error))
 
 
 def _ms(seconds: float) -> float:
     return round(seconds * 1000, 1)
-
-
-def _report(task: asyncio.Task[Any]) -> None:
-    """Log work that failed when nobody waits for it any more."""
-    if not task.cancelled() and (error := task.exception()) and not isinstance(error, Cancelled):
-        _log.warning("engine work failed", task=task.get_name(), error=str(error))

@@ -21,7 +21,12 @@ def configure(settings: LogSettings) -> None:
     renderer = (
         structlog.processors.JSONRenderer()
         if as_json
-        else structlog.dev.ConsoleRenderer(colors=on_terminal, pad_event_to=0)
+        else structlog.dev.ConsoleRenderer(
+            colors=on_terminal,
+            pad_event_to=0,
+            # the richer ones print local variables, passwords among them
+            exception_formatter=structlog.dev.plain_traceback,
+        )
     )
     structlog.configure(
         processors=[

@@ -1,8 +1,9 @@
 """What plugins reach through the running daemon: its broker, its voice, its clock."""
 
 import json
-from collections.abc import Mapping
-from datetime import datetime
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from assistant.clock import Clock
@@ -14,21 +15,33 @@ from assistant.mqtt.payloads import EventType
 class Outdoors:
     """The daemon's `assistant.outside.Outside`."""
 
-    def __init__(self, bus: Bus, dialogue: Dialogue, *, site: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        dialogue: Dialogue,
+        *,
+        site: str,
+        clock: Clock,
+        wall_time: Callable[[], float] = time.time,
+    ) -> None:
+        """`wall_time` gives seconds since 1970."""
         self.site, self.clock = site, clock
-        self._bus, self._dialogue = bus, dialogue
+        self._bus, self._dialogue, self._wall_time = bus, dialogue, wall_time
 
     def now(self) -> datetime:
         """Local wall-clock time."""
-        return datetime.now().astimezone()
+        return datetime.fromtimestamp(self._wall_time(), UTC).astimezone()
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool) -> None:
         """Send one message; raises `TransientError` while the broker is away."""
         await self._bus.publish(topic, payload, retain=retain)
 
     async def say(self, site: str, text: str, *, plugin: str) -> None:
-        """Publish a reply that nobody asked for."""
-        del site, plugin
+        """Publish a reply that nobody asked for; raises `ValueError` for a site not served here."""
+        if site != self.site:
+            raise ValueError(
+                f"{plugin} cannot speak at {site!r}: this assistant is at {self.site!r}"
+            )
         self._dialogue.say(text)
 
     async def event(self, kind: str, fields: Mapping[str, Any], *, plugin: str) -> None:

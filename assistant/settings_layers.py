@@ -1,6 +1,7 @@
 """Where a setting came from, and what to say when it is wrong, without telling a secret."""
 
 import difflib
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -8,10 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_settings import SettingsError
 
 Table = Mapping[str, Any]
+
+MASK = "********"
+"""Shown in the place of a secret."""
 
 _SECRET = re.compile(r"passw|passphrase|secret|token|api_?key|credential", re.IGNORECASE)
 _NOT_SECRET = re.compile(r"_(file|folder|path)$|^max_new_tokens$", re.IGNORECASE)
@@ -29,6 +33,29 @@ _CLEARER = {
 def is_secret(name: str) -> bool:
     """Whether a setting of this name, a plugin's own included, holds something not to be shown."""
     return bool(_SECRET.search(name)) and not _NOT_SECRET.search(name)
+
+
+def masked(name: str, value: Any) -> Any:
+    """`value` of the setting or section `name` without its secrets, as plain tables and lists."""
+    match value:
+        case SecretStr():
+            return MASK
+        case BaseModel():
+            return {key: masked(key, getattr(value, key)) for key in type(value).model_fields}
+        case Mapping():
+            return {key: masked(key, each) for key, each in value.items()}
+        case list() | tuple():
+            return [masked(name, each) for each in value]
+        case str() | int() | float() if is_secret(name) and not isinstance(value, bool):
+            return MASK
+        case _:
+            return value
+
+
+def fingerprint(settings: BaseModel) -> str:
+    """Twelve hexadecimal digits that change when a setting changes; secrets are not part of it."""
+    plain = json.dumps(masked("", settings), sort_keys=True, default=str)
+    return hashlib.sha256(plain.encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,26 @@
 """Which source the settings ask for."""
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from assistant.audio.source import FileSource, Source, StdinSource
 from assistant.clock import Clock
 from assistant.settings import AudioSettings
 from assistant.settings import Source as Kind
 
+if TYPE_CHECKING:
+    from assistant.audio.microphone import MicrophoneStatus
 
-def open_source(settings: AudioSettings, clock: Clock) -> Source:
-    """The source, not yet entered."""
+
+def open_source(
+    settings: AudioSettings,
+    clock: Clock,
+    on_status: Callable[["MicrophoneStatus"], None] = lambda _: None,
+) -> Source:
+    """The source, not yet entered; a microphone tells `on_status` when it is lost and found.
+
+    Raises `UserError` for a microphone without PyAudio.
+    """
     match settings.source:
         case Kind.FILE:
             return FileSource(settings.files, clock)
@@ -16,4 +29,4 @@ def open_source(settings: AudioSettings, clock: Clock) -> Source:
         case Kind.MICROPHONE:
             from assistant.audio.microphone import Microphone
 
-            return Microphone(settings, clock)
+            return Microphone(settings, clock, on_status=on_status)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from assistant.errors import UserError
 from assistant.intents import Intents
 from assistant.settings import EngineSettings, Settings
+from assistant.turn import SAMPLE_RATE_HZ
 from assistant.worker import Cancel
 from engines.checkpoints import CheckpointError
 from engines.diffa import Ask, Engine, Prefix, TextBlock
@@ -24,6 +25,7 @@ LENIENCE = 1.2
 """How much less probable, in log-probability a token, a plugin's sentence may be than the free
 reading and still be taken for what was said: people ask for what the assistant can do."""
 TRANSCRIPT_TOKENS = 64
+WARM_UP_TOKENS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +104,10 @@ class EngineMind:
         return self._engine.checkpoint.manifest.audio.longest_s
 
     def warm_up(self) -> None:
-        """Run everything once, so that the first turn is as quick as the others."""
-        self.understand(Cancel(), np.zeros(16_000, np.int16))
+        """Run every graph once, so that the first turn is as quick as the others."""
+        prefix = self._engine.encode(np.zeros(SAMPLE_RATE_HZ, np.int16))
+        self._generate([self._ask("transcribe", prefix, WARM_UP_TOKENS)], Cancel())
+        self._engine.score(["hello"], "transcribe", prefix)
 
     def understand(self, cancel: Cancel, audio: NDArray[np.int16]) -> Understanding:
         """Encode once; transcribe and answer together; weigh the plugins' sentences."""

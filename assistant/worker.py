@@ -1,13 +1,20 @@
 """The one thread on which the engine runs, so that the event loop never waits for a pass."""
 
 import asyncio
+import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from assistant.errors import TransientError
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+
+CAPACITY = 16
+"""Pieces of work that may wait, those given up included until the thread has passed them over."""
 
 
 class Cancelled(Exception):  # noqa: N818 - an outcome, not an error
@@ -38,35 +45,60 @@ class Worker:
     """Runs one piece of work at a time, in order; work that is cancelled stops at its next check.
 
     A cancelled piece of work that already runs is waited for by the next one, never by the caller.
+    The thread is a daemon: a pass of many seconds must not hold up the end of the process.
     """
 
     def __init__(self, name: str) -> None:
-        self._threads = ThreadPoolExecutor(1, thread_name_prefix=name)
-        self._pending: set[Future[Any]] = set()
+        self._queue: queue.Queue[Callable[[], None]] = queue.Queue(CAPACITY)
+        self._unfinished: dict[Future[Any], Cancel] = {}
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
+        self._thread.start()
 
     @property
     def busy(self) -> bool:
         """Whether work runs or waits."""
-        return bool(self._pending)
+        return bool(self._unfinished)
 
     async def run(
         self, work: Callable[Concatenate[Cancel, _P], _T], *args: _P.args, **kwargs: _P.kwargs
     ) -> _T:
-        """Await `work(cancel, ...)` on the thread; cancelling the caller cancels the work."""
-        cancel = Cancel()
+        """Await `work(cancel, ...)` on the thread; cancelling the caller cancels the work.
 
-        def begin() -> _T:
-            cancel.check()
-            return work(cancel, *args, **kwargs)
+        Raises what the work raises, and `TransientError` when `CAPACITY` pieces wait already.
+        """
+        cancel, future = Cancel(), Future[_T]()
 
-        future = self._threads.submit(begin)
-        self._pending.add(future)
-        future.add_done_callback(self._pending.discard)
+        def begin() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                cancel.check()
+                future.set_result(work(cancel, *args, **kwargs))
+            except BaseException as error:  # noqa: BLE001 - handed to the waiting task
+                future.set_exception(error)
+
+        try:
+            self._queue.put_nowait(begin)
+        except queue.Full:
+            raise TransientError(f"{CAPACITY} pieces of work wait for the engine") from None
+        self._unfinished[future] = cancel
+        future.add_done_callback(lambda done: self._unfinished.pop(done, None))
         try:
             return await asyncio.wrap_future(future)
         finally:
             cancel.set()
 
-    def close(self) -> None:
-        """Start no more work; what runs is left to end by itself."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+    async def close(self, timeout_s: float) -> None:
+        """Give up all work and wait up to `timeout_s` for the thread to end; no more is taken."""
+        self._closed.set()
+        for future, cancel in list(self._unfinished.items()):
+            cancel.set()
+            future.cancel()
+        with suppress(queue.Full):  # then the thread is awake anyway
+            self._queue.put_nowait(lambda: None)
+        await asyncio.to_thread(self._thread.join, timeout_s)
+
+    def _serve(self) -> None:
+        while not self._closed.is_set():
+            self._queue.get()()

@@ -1,7 +1,7 @@
 """From a source of frames to a stream of events."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from assistant.audio.endpoint import Endpointer, State
 from assistant.audio.events import Dropped, Ended, Event, Progress, Started
@@ -63,7 +63,7 @@ class Listener:
         """Whether nothing is heard."""
         return self._gate.muted
 
-    async def events(self) -> AsyncIterator[Event]:
+    async def events(self) -> AsyncGenerator[Event, None]:
         """Hear the source, which must be open, and tell what is heard until it ends.
 
         Errors of the source are raised. Read it once at a time; it may be read again after an end.

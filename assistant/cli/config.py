@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel
 
 from assistant.settings import DEFAULT_PATH, STATE_FOLDER, Settings, load, read_layers
-from assistant.settings_layers import Layers, is_secret, unknown_variables
+from assistant.settings_layers import Layers, masked, unknown_variables
 
 app = typer.Typer(help="Settings: which there are, and which are in force.", no_args_is_help=True)
-
-MASK = "********"
 
 _TABLE_HEAD = """\
 | setting | values | default | meaning |
@@ -45,7 +43,7 @@ def show(
     """Print the settings in force, secrets masked, and where each was given, as TOML."""
     settings, layers = load(config), read_layers(config)
     if as_json:
-        typer.echo(json.dumps(_masked("", settings), indent=2, ensure_ascii=False, default=str))
+        typer.echo(json.dumps(masked("", settings), indent=2, ensure_ascii=False, default=str))
         return
     for variable in unknown_variables(os.environ, Settings):
         typer.echo(f"# ignored, no such setting: {variable}")
@@ -88,23 +86,6 @@ def _default(spec: Mapping[str, Any]) -> str:
     return f"`{text.replace(str(STATE_FOLDER), '~/.local/state/assistant')}`"
 
 
-def _masked(name: str, value: Any) -> Any:
-    """`value` without its secrets, as tables, lists and scalars."""
-    match value:
-        case SecretStr():
-            return MASK
-        case BaseModel():
-            return {key: _masked(key, getattr(value, key)) for key in type(value).model_fields}
-        case Mapping():
-            return {key: _masked(key, each) for key, each in value.items()}
-        case list() | tuple():
-            return [_masked(name, each) for each in value]
-        case str() | int() | float() if is_secret(name) and not isinstance(value, bool):
-            return MASK
-        case _:
-            return value
-
-
 def _toml_lines(section: BaseModel, path: tuple[str, ...], layers: Layers) -> Iterator[str]:
     """One line for each setting, the tables after the plain settings as TOML wants it."""
     tables = []
@@ -114,7 +95,7 @@ def _toml_lines(section: BaseModel, path: tuple[str, ...], layers: Layers) -> It
             tables.append((name, value))
             continue
         told = layers.origin((*path, name))
-        written = f"# {name} =" if value is None else f"{name} = {_toml(_masked(name, value))}"
+        written = f"# {name} =" if value is None else f"{name} = {_toml(masked(name, value))}"
         yield f"{written:<48} # {told}"
     for name, value in tables:
         yield f"\n[{'.'.join((*path, name))}]"

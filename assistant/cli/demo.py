@@ -57,7 +57,7 @@ async def _demonstrate(settings: Settings, *, keep_running: bool) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     playlist = Playlist(settings.audio.files, clock, endless=keep_running)
-    daemon = Daemon(settings, playlist, SilentHerald(), clock=clock)
+    daemon = Daemon(settings, lambda _: playlist, SilentHerald(), clock=clock)
     onlooker = Onlooker(settings, playlist)
     playlist.wait_for = onlooker.watching
     watch = asyncio.create_task(onlooker.watch(daemon.broker_ready), name="onlooker")

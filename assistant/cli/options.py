@@ -2,12 +2,14 @@
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from assistant.errors import UserError
-from assistant.settings import Settings, load
+
+if TYPE_CHECKING:
+    from assistant.settings import Settings
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="Settings file (TOML).", show_default=False)
@@ -25,12 +27,17 @@ SetOption = Annotated[
 
 def settings_from(
     config: Path | None, assignments: list[str] | None, flags: dict[str, Any]
-) -> Settings:
-    """Load the settings; `flags` maps dotted names to values, and None means not given."""
+) -> "Settings":
+    """Load the settings; `flags` maps dotted names to values, and None means not given.
+
+    Raises `UserError` for an assignment that is none and for every setting that is wrong.
+    """
+    from assistant.settings import load
+
     overrides: dict[str, Any] = {}
     for assignment in assignments or []:
         name, equals, value = assignment.partition("=")
-        if not equals:
+        if not equals or not all(part.strip() for part in name.split(".")):
             raise UserError(f"--set {assignment}: write NAME=VALUE, as in --set site=kitchen")
         _assign(overrides, name.strip(), _value(value.strip()))
     for name, flag in flags.items():
@@ -40,16 +47,21 @@ def settings_from(
 
 
 def _assign(overrides: dict[str, Any], name: str, value: Any) -> None:
-    *sections, last = name.split(".")
+    *sections, last = (part.strip() for part in name.split("."))
     for section in sections:
         overrides = overrides.setdefault(section, {})
         if not isinstance(overrides, dict):
-            raise UserError(f"--set {name}: {section} is a setting, not a section")
+            raise UserError(f"--set {name}: {section} was given a value, so it has no parts")
     overrides[last] = value
 
 
 def _value(text: str) -> Any:
-    """A TOML value, or the text itself, so that strings need no quotes."""
+    """A quoted text, list or table of TOML, or the text itself, which settings read as they need.
+
+    A password of digits is so still a text.
+    """
+    if not text.startswith(("[", "{", '"', "'")):
+        return text
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

@@ -2,13 +2,16 @@
 
 import asyncio
 import signal
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from assistant.cli.options import ConfigOption, SetOption, settings_from
-from assistant.settings import Settings
+
+if TYPE_CHECKING:
+    from assistant.settings import Settings
 
 EXAMPLES = """Examples:
 
@@ -42,7 +45,7 @@ def run(
         "mqtt.host": host,
         "mqtt.port": port,
         "audio.source": source or ("file" if file else None),
-        "audio.device": int(device) if device and device.isdecimal() else device,
+        "audio.device": device,
         "audio.files": file or None,
         "engine.model": model,
     }
@@ -50,7 +53,7 @@ def run(
     asyncio.run(_serve(settings))
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: "Settings") -> None:
     from assistant.clock import SystemClock
     from assistant.daemon import Daemon, serve_until
     from assistant.herald import SystemdHerald
@@ -62,5 +65,6 @@ async def _serve(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    daemon = Daemon(settings, open_source(settings.audio, clock), SystemdHerald(), clock=clock)
+    ears = partial(open_source, settings.audio, clock)
+    daemon = Daemon(settings, ears, SystemdHerald(), clock=clock)
     await serve_until(stop, daemon.run())

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from assistant.cli.config import MASK, app
+from assistant.cli.config import app
+from assistant.settings_layers import MASK
 from assistant.settings import load
 
 FILE = """\
