@@ -70,6 +70,7 @@ class Dialogue:
         self._mind, self._intents, self._bus, self._worker = mind, intents, bus, worker
         self._site, self._settings, self._clock, self._new_id = site, settings, clock, new_id
         self._turn_id = ""
+        self._said: tuple[Activity, str | None] = (Activity.IDLE, None)
         self._hearing = False
         self._in_hand: list[str] = []
         """Turns heard and not answered: the one that is, and the one that waits for it."""
@@ -230,7 +231,7 @@ class Dialogue:
 
     def _publish(self, reply: Reply) -> None:
         self.counters.replies += 1
-        self._bus.state(Activity.RESPONDING, reply.turn.id)
+        self._say_state(Activity.RESPONDING, reply.turn.id)
         self._bus.reply(reply)
         self._bus.event(EventType.REPLY, reply.turn.id, text=reply.text)
 
@@ -241,11 +242,17 @@ class Dialogue:
     def _settle(self) -> None:
         """Say what goes on, now that something began or ended."""
         if self._hearing:
-            self._bus.state(Activity.LISTENING, self._turn_id)
+            self._say_state(Activity.LISTENING, self._turn_id)
         elif self._in_hand:
-            self._bus.state(Activity.PROCESSING, self._in_hand[-1])
+            self._say_state(Activity.PROCESSING, self._in_hand[-1])
         else:
-            self._bus.state(Activity.IDLE)
+            self._say_state(Activity.IDLE)
+
+    def _say_state(self, activity: Activity, turn_id: str | None = None) -> None:
+        """Say it when it is new; `since` then tells how long it lasts."""
+        if self._said != (activity, turn_id):
+            self._said = (activity, turn_id)
+            self._bus.state(activity, turn_id)
 
     def _start(self, work: Coroutine[Any, Any, _T], name: str) -> asyncio.Task[_T]:
         task = asyncio.create_task(work, name=name)
