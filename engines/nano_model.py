@@ -34,11 +34,18 @@ class NanoConfig:
     taps: tuple[int, ...] = (3, 6)
     """Encoder states that the acoustic adapter listens to; 0 is the stem's output."""
     queries: int = 8
+    slots: int = 48
+    """Pieces of speech that the prefix has room for; what is said beyond them is not heard."""
     block_length: int = 32
 
 
 class NanoPrefix(nn.Module):
-    """Sound to prefix embeddings: what `encoder.onnx` holds."""
+    """Sound to prefix embeddings: what `encoder.onnx` holds.
+
+    The semantic adapter gives an embedding for each 80 ms frame; those of one spelled piece are
+    averaged into one slot (CTC compression, Gaido et al. 2021). Slot n then lies at a fixed
+    distance from place n of the response, so even a small model reads it in one pass.
+    """
 
     def __init__(self, config: NanoConfig) -> None:
         super().__init__()
@@ -57,6 +64,10 @@ class NanoPrefix(nn.Module):
             heads=4,
             ff=2 * d_encoder,
         )
+        self.spelling = nn.Linear(d_encoder, config.lm.embedding_size)
+        self.blank, self.slots = config.lm.mask_token_id, config.slots
+        self.empty = nn.Parameter(torch.zeros(d_model))
+        """What stands in a slot that nothing was said for."""
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Features [B, 80, T] of `lengths` [B] frames to embeddings [B, P, d] and lengths [B]."""
@@ -66,9 +77,26 @@ class NanoPrefix(nn.Module):
     def adapt(self, states: list[Tensor], lengths: Tensor) -> tuple[Tensor, Tensor]:
         """The adapters alone, on the encoder's states [B, S, d]."""
         valid = torch.arange(states[-1].shape[1], device=lengths.device)[None] < lengths[:, None]
-        semantic = self.semantic_connector(states[-1], valid)
+        frames = self.semantic_connector(states[-1], valid)
+        share, filled = self.compress(self.spelling(states[-1]), valid)
+        semantic = torch.where(filled[..., None], share @ frames, self.empty)
         acoustic = self.acoustic_connector([states[tap] for tap in self.taps], valid)
-        return torch.cat([acoustic, semantic], dim=1), lengths + acoustic.shape[1]
+        prefix = torch.cat([acoustic, semantic], dim=1)
+        return prefix, torch.full_like(lengths, prefix.shape[1])
+
+    def compress(self, logits: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        """The share of each frame in each slot [B, slots, S], and which slots are filled.
+
+        `logits` [B, S, V] spell the frames; a slot is a run of frames with the same piece.
+        """
+        piece = torch.where(valid, logits.argmax(-1), self.blank)  # [B, S]
+        said = piece != self.blank
+        before = torch.cat([torch.full_like(piece[:, :1], self.blank), piece[:, :-1]], dim=1)
+        number = (said & (piece != before)).long().cumsum(1) - 1
+        slot = torch.arange(self.slots, device=piece.device)[None, :, None]
+        member = ((number[:, None, :] == slot) & said[:, None, :]).to(logits.dtype)
+        count = member.sum(-1, keepdim=True)  # [B, slots, 1]
+        return member / count.clamp(min=1), count[..., 0] > 0
 
 
 class Nano(nn.Module):

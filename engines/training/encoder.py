@@ -42,27 +42,30 @@ def ctc_loss(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
     assert isinstance(model, CtcEncoder)  # noqa: S101 - narrows the type for mypy
     last, middle, lengths = model(batch["features"], batch["lengths"])
 
-    def ctc(log_probabilities: Tensor) -> Tensor:
-        return (
-            F.ctc_loss(
-                log_probabilities.transpose(0, 1),
-                batch["targets"],
-                lengths,
-                batch["target_lengths"],
-                blank=model.blank,
-                reduction="sum",
-                zero_infinity=True,
-            )
-            / batch["target_lengths"].sum()
-        )
-
-    final, half = ctc(last), ctc(middle)
+    target = (batch["targets"], lengths, batch["target_lengths"], model.blank)
+    final, half = ctc(last, *target), ctc(middle, *target)
     loss = (1 - MIDDLE_WEIGHT) * final + MIDDLE_WEIGHT * half
     guidance = max(0.0, 1 - batch["step"] / GUIDED_STEPS)
     if guidance:
         spelled = last[:, : batch["guess"].shape[1]].transpose(1, 2)  # [B, V, S]
         loss = loss + guidance * F.nll_loss(spelled, batch["guess"], ignore_index=-100)
     return {"loss": loss, "ctc": final.detach()}
+
+
+def ctc(
+    log_probabilities: Tensor, targets: Tensor, lengths: Tensor, target_lengths: Tensor, blank: int
+) -> Tensor:
+    """CTC per target token of [B, S, V]; the targets are concatenated."""
+    loss = F.ctc_loss(
+        log_probabilities.transpose(0, 1),
+        targets,
+        lengths,
+        target_lengths,
+        blank=blank,
+        reduction="sum",
+        zero_infinity=True,
+    )
+    return loss / target_lengths.sum()
 
 
 @torch.no_grad()

@@ -1,8 +1,8 @@
 """Stage `lm`: the language model learns to read, copy and answer from text alone.
 
-Before it meets a sound, each request is shown to it the way the speech encoder will spell it:
-pieces spread over 80 ms frames, blanks between them, some wrong, some unsure. So it learns to
-transcribe and to answer at the price of text, and aligning real audio afterwards is a short step.
+Before it meets a sound, each request is shown to it the way the speech encoder will spell it: one
+slot for each piece, some missing, some wrong, some unsure. So it learns to transcribe and to
+answer at the price of text, and aligning real audio afterwards is a short step.
 """
 
 from dataclasses import dataclass
@@ -33,35 +33,38 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
-    """A text as the frames of an imagined speech encoder, all [P]."""
+    """A text in the slots of an imagined speech encoder, all [slots]."""
 
     ids: NDArray[np.int64]
     rivals: NDArray[np.int64]
     """The pieces that the encoder confuses them with."""
     doubt: NDArray[np.float32]
-    """Share of the rival in each frame, 0 to 1."""
+    """Share of the rival in each slot, 0 to 1."""
 
 
 def imagine(
-    ids: list[int], rng: np.random.Generator, *, blank: int, first: int, size: int
+    ids: list[int], rng: np.random.Generator, *, slots: int, empty: int, first: int, size: int
 ) -> Spelling:
-    """Spell `ids` with the errors of a random listener, from a perfect one to a poor one."""
+    """Spell `ids` with the errors of a random listener, from a perfect one to a poor one.
+
+    Wrong pieces are drawn from `first` to `size`; slots that are left over hold `empty`.
+    """
     errors = float(rng.choice([0.0, rng.uniform(0, 0.15), rng.uniform(0.1, 0.35)]))
-    frames: list[int] = [blank] * int(rng.integers(0, 8))
+    heard: list[int] = []
     for token in ids:
         luck = rng.random()
         if luck < errors * 0.6:
-            frames.append(int(rng.integers(first, size)))
+            heard.append(int(rng.integers(first, size)))
         elif luck > errors * 0.8:
-            frames.append(token)
+            heard.append(token)
         if rng.random() < errors * 0.2:
-            frames.append(int(rng.integers(first, size)))
-        frames += [blank] * int(min(5, rng.geometric(0.4) - 1))
-    frames += [blank] * int(rng.integers(1, 8))
-    count = len(frames)
-    doubt = np.where(rng.random(count) < errors, rng.random(count), rng.random(count) * errors)
-    rivals = np.where(rng.random(count) < 0.5, blank, rng.integers(first, size, count))
-    return Spelling(np.array(frames), rivals, (doubt * 0.9).astype(np.float32))
+            heard.append(int(rng.integers(first, size)))
+    count = min(len(heard), slots)
+    filled = np.full(slots, empty)
+    filled[:count] = heard[:count]
+    doubt = np.where(rng.random(slots) < errors, rng.random(slots), rng.random(slots) * errors)
+    doubt[count:] = 0
+    return Spelling(filled, rng.integers(first, size, slots), (doubt * 0.8).astype(np.float32))
 
 
 class TextBatches:
@@ -75,16 +78,17 @@ class TextBatches:
         size: int,
         block_length: int,
         acoustic: int,
+        slots: int,
         seed: int = 0,
     ) -> None:
-        self.pairs, self.tokenizer = pairs, tokenizer
+        self.pairs, self.tokenizer, self.slots = pairs, tokenizer, slots
         self.size, self.block_length, self.acoustic, self.seed = size, block_length, acoustic, seed
         weights = np.array([pair.weight for pair in pairs])
         self._cumulative = np.cumsum(weights / weights.sum())
         self._special = special_ids(tokenizer)
 
     def batch(self, step: int) -> dict[str, Any]:
-        """`ids`, `rivals`, `doubt` and `lengths` of the prefix; `masked` responses."""
+        """`ids`, `rivals` and `doubt` of the prefix, each [B, slots]; `masked` responses."""
         rng = np.random.default_rng((self.seed, step))
         chosen = self._draw(rng)
         spellings, prompts, responses = [], [], []
@@ -94,7 +98,8 @@ class TextBatches:
                 imagine(
                     ids,
                     rng,
-                    blank=self._special["mask"],
+                    slots=self.slots,
+                    empty=self._special["endoftext"],
                     first=len(SPECIAL),
                     size=self.tokenizer.get_vocab_size(),
                 )
@@ -124,28 +129,23 @@ class TextBatches:
 
 
 def _stack(spellings: list[Spelling]) -> dict[str, Tensor]:
-    longest = max(len(s.ids) for s in spellings)
-
-    def padded(rows: list[NDArray[Any]]) -> Tensor:
-        return torch.tensor(np.stack([np.pad(row, (0, longest - len(row))) for row in rows]))
-
     return {
-        "ids": padded([s.ids for s in spellings]),
-        "rivals": padded([s.rivals for s in spellings]),
-        "doubt": padded([s.doubt for s in spellings]),
-        "lengths": torch.tensor([len(s.ids) for s in spellings]),
+        "ids": torch.from_numpy(np.stack([s.ids for s in spellings])),
+        "rivals": torch.from_numpy(np.stack([s.rivals for s in spellings])),
+        "doubt": torch.from_numpy(np.stack([s.doubt for s in spellings])),
     }
 
 
 def imagined_prefix(lm: LLaDA, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
-    """Embeddings [B, A + P, d] and lengths: meaningless acoustic places, then the spelling."""
+    """Embeddings [B, A + slots, d] and lengths: meaningless acoustic places, then the spelling."""
     doubt = batch["doubt"][..., None]
     semantic = (1 - doubt) * lm.embed(batch["ids"]) + doubt * lm.embed(batch["rivals"])
     generator = torch.Generator().manual_seed(batch["noise_seed"])
     size = (semantic.shape[0], batch["acoustic"], semantic.shape[2])
     scale = lm.model.transformer.wte.weight.detach().std()
     acoustic = torch.randn(size, generator=generator) * scale
-    return torch.cat([acoustic, semantic], dim=1), batch["lengths"] + batch["acoustic"]
+    prefix = torch.cat([acoustic, semantic], dim=1)
+    return prefix, torch.full((len(prefix),), prefix.shape[1])
 
 
 def lm_loss(block_length: int) -> Any:

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from engines.nano_model import Nano
 from engines.training.batches import Mixture, SpeechBatches
 from engines.training.diffusion import diffusion_loss, mask_responses
-from engines.training.encoder import CtcEncoder
+from engines.training.encoder import ctc
 from engines.training.vocabulary import special_ids
 
 DESCRIBE = {"male": "a man", "female": "a woman"}
@@ -80,15 +80,6 @@ def freeze(model: nn.Module, trained: tuple[str, ...]) -> None:
         parameter.requires_grad_(name.startswith(trained))
 
 
-class Trainee(nn.Module):
-    """nano, and the spelling head that its encoder was trained with."""
-
-    def __init__(self, nano: Nano, speller: CtcEncoder) -> None:
-        super().__init__()
-        speller.encoder = nano.speech.encoder
-        self.nano, self.speller = nano, speller
-
-
 @dataclass(frozen=True, slots=True)
 class Weights:
     """What counts how much beside the diffusion loss."""
@@ -105,43 +96,31 @@ def stage_loss(
     """The diffusion loss over real speech, with its companions."""
 
     def loss(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
-        assert isinstance(model, Trainee)  # noqa: S101 - narrows the type for mypy
-        nano = model.nano
-        states, lengths = nano.speech.encoder(batch["features"], batch["lengths"])
-        prefix, prefix_lengths = nano.speech.adapt(states, lengths)
+        assert isinstance(model, Nano)  # noqa: S101 - narrows the type for mypy
+        states, lengths = model.speech.encoder(batch["features"], batch["lengths"])
+        prefix, prefix_lengths = model.speech.adapt(states, lengths)
         value, restored = diffusion_loss(
-            nano.lm, prefix, prefix_lengths, batch["masked"], block_length
+            model.lm, prefix, prefix_lengths, batch["masked"], block_length
         )
-        logits = model.speller.head(states[-1]).float()
-        pull = _pull(nano, logits, lengths, prefix)
+        logits = model.speech.spelling(states[-1]).float()
+        valid = torch.arange(logits.shape[1])[None] < lengths[:, None]
+        pull = _pull(model, logits, *model.speech.compress(logits, valid), prefix)
         result = {"diffusion": value.detach(), "restored": restored, "pull": pull.detach()}
         result["loss"] = value + weights.pull * pull
         if weights.ctc:
-            ctc = (
-                F.ctc_loss(
-                    F.log_softmax(logits, -1).transpose(0, 1),
-                    batch["targets"],
-                    lengths,
-                    batch["target_lengths"],
-                    blank=model.speller.blank,
-                    reduction="sum",
-                    zero_infinity=True,
-                )
-                / batch["target_lengths"].sum()
-            )
-            result |= {"loss": result["loss"] + weights.ctc * ctc, "ctc": ctc.detach()}
+            target = (batch["targets"], lengths, batch["target_lengths"], model.speech.blank)
+            spelled = ctc(F.log_softmax(logits, -1), *target)
+            result |= {"loss": result["loss"] + weights.ctc * spelled, "ctc": spelled.detach()}
         return result
 
     return loss
 
 
-def _pull(nano: Nano, logits: Tensor, lengths: Tensor, prefix: Tensor) -> Tensor:
-    """Mean squared distance of the semantic prefix from CTC's expected embedding, relative."""
+def _pull(nano: Nano, logits: Tensor, share: Tensor, filled: Tensor, prefix: Tensor) -> Tensor:
+    """Mean squared distance of the filled slots from the pieces' own embeddings, relative."""
     with torch.no_grad():
-        table = nano.lm.model.transformer.wte.weight
-        goal = F.softmax(logits, dim=-1) @ table.float()  # [B, S, d]
-        scale = table.float().square().mean()
-    frames = logits.shape[1]
-    valid = torch.arange(frames)[None] < lengths[:, None]
-    semantic = prefix[:, -frames:]
-    return (semantic.float() - goal)[valid].square().mean() / scale
+        table = nano.lm.model.transformer.wte.weight.float()
+        goal = (share @ F.softmax(logits, dim=-1)) @ table  # [B, slots, d]
+        scale = table.square().mean()
+    semantic = prefix[:, -share.shape[1] :].float()
+    return (semantic - goal)[filled].square().mean() / scale
