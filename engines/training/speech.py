@@ -19,7 +19,8 @@ from engines.training.text import MAX_WORDS, spoken
 from engines.training.voices import SAMPLE_RATE_HZ, Voice, VoiceError, engines, pick, speak
 
 MAX_SECONDS = 10.0
-_CHUNK = 64
+CHUNK = 64
+"""Sentences that one process speaks at a time, with one seed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def synthesise(
     engine can say is counted and skipped; no engine at all raises `VoiceError`.
     """
     available = engines()
-    chunks = [lines[i : i + _CHUNK] for i in range(0, len(lines), _CHUNK)]
+    chunks = [lines[i : i + CHUNK] for i in range(0, len(lines), CHUNK)]
     counts: Counter[str] = Counter()
     with CorpusWriter(folder) as writer, ProcessPoolExecutor(workers) as pool:
         tasks = ((chunk, seed + number, available) for number, chunk in enumerate(chunks))

@@ -1,0 +1,251 @@
+"""`assistant train`: nano's recipe, one resumable command for each stage."""
+
+import errno
+import itertools
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from assistant.errors import UserError
+
+app = typer.Typer(
+    help="Train nano: speech, encoder, lm, align, instruct, ship. Each can be stopped and resumed.",
+    no_args_is_help=True,
+)
+
+NANO = Path(__file__).parents[2] / "engines" / "nano"
+TEMPLATE_SENTENCES = 20_000
+
+DataOption = Annotated[Path, typer.Option("--data", help="Folder with text/ and speech/.")]
+RunArgument = Annotated[Path, typer.Argument(help="The run's folder, made by `train speech`.")]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", help="Numbers of the stage (TOML), in place of the recipe's."),
+]
+HoursOption = Annotated[
+    float | None, typer.Option("--hours", min=0, help="Stop after so long; run again to go on.")
+]
+StepsOption = Annotated[
+    int | None, typer.Option("--steps", min=1, help="Steps of the whole stage, decay included.")
+]
+ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="CPU threads of the model.")]
+UnfreezeOption = Annotated[
+    bool, typer.Option("--unfreeze", help="Train through, not the adapters alone.")
+]
+
+
+@app.command(epilog="Example: assistant train speech --data data --out runs/nano --sentences 72000")
+def speech(
+    data: DataOption,
+    out: Annotated[Path, typer.Option("--out", help="The run's folder.")],
+    sentences: Annotated[
+        int | None, typer.Option("--sentences", min=1, help="How many are spoken.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Processes that speak.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Another one, another corpus.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Speak sentences in many voices, copy human recordings, keep some of both for measuring."""
+    from dataclasses import replace
+
+    from assistant.intents import Intents
+    from assistant.settings import load
+
+    with told(out):
+        from engines.training import configs
+        from engines.training.preparation import SpeechStage, prepare
+
+        stage = configs.read(SpeechStage, configs.path_of("speech", out, config))
+        stage = replace(
+            stage,
+            sentences=sentences or stage.sentences,
+            workers=workers or stage.workers,
+            seed=stage.seed if seed is None else seed,
+        )
+        intents = Intents.load(load())
+        drawn = itertools.islice(intents.sentences(stage.seed), TEMPLATE_SENTENCES)
+        _show_steps(prepare(data, out, stage, (each._asdict() for each in drawn)))
+
+
+@app.command(epilog="Example: assistant train encoder runs/nano --hours 2")
+def encoder(
+    run: RunArgument,
+    config: ConfigOption = None,
+    hours: HoursOption = None,
+    steps: StepsOption = None,
+    threads: ThreadsOption = 2,
+) -> None:
+    """Teach the speech encoder to spell with CTC."""
+    _train("encoder", run, config=config, hours=hours, steps=steps, threads=threads)
+
+
+@app.command(epilog="Example: assistant train lm runs/nano --threads 1")
+def lm(
+    run: RunArgument,
+    config: ConfigOption = None,
+    hours: HoursOption = None,
+    steps: StepsOption = None,
+    threads: ThreadsOption = 2,
+) -> None:
+    """Teach the language model to read, copy and answer, from text alone."""
+    _train("lm", run, config=config, hours=hours, steps=steps, threads=threads)
+
+
+@app.command(epilog="Example: assistant train align runs/nano")
+def align(
+    run: RunArgument,
+    config: ConfigOption = None,
+    hours: HoursOption = None,
+    steps: StepsOption = None,
+    threads: ThreadsOption = 2,
+    unfreeze: UnfreezeOption = False,
+) -> None:
+    """Teach the semantic adapter, by transcribing; encoder and language model are frozen."""
+    _train(
+        "align",
+        run,
+        config=config,
+        hours=hours,
+        steps=steps,
+        threads=threads,
+        unfreeze=unfreeze,
+    )
+
+
+@app.command(epilog="Example: assistant train instruct runs/nano --unfreeze")
+def instruct(
+    run: RunArgument,
+    config: ConfigOption = None,
+    hours: HoursOption = None,
+    steps: StepsOption = None,
+    threads: ThreadsOption = 2,
+    unfreeze: UnfreezeOption = False,
+) -> None:
+    """Teach both adapters to follow instructions: transcribe, answer, say who speaks."""
+    _train(
+        "instruct",
+        run,
+        config=config,
+        hours=hours,
+        steps=steps,
+        threads=threads,
+        unfreeze=unfreeze,
+    )
+
+
+@app.command(epilog="Example: assistant train ship runs/nano --out engines/nano --int8")
+def ship(
+    run: RunArgument,
+    out: Annotated[Path, typer.Option("--out", help="Checkpoint folder to write.")] = NANO,
+    int8: Annotated[bool, typer.Option("--int8/--fp32", help="Precision of the weights.")] = False,
+) -> None:
+    """Pack the last stage into a checkpoint folder that the assistant runs."""
+    _need_torch("onnx", "onnxscript")
+    with told(out):
+        from engines.evaluation.card import record_training
+        from engines.training.preparation import TOKENIZER
+        from engines.training.recipe import assemble
+        from engines.training.runs import facts
+        from engines.training.shipping import ship as pack
+
+        model, stage = assemble(run)
+        pack(model, run / TOKENIZER, out, name="nano", int8=int8)
+        record_training(out, {**facts(run, model), "precision": "int8" if int8 else "fp32"})
+    typer.echo(f"{out}: nano as `{stage}` left it; now measure it with: assistant evaluate")
+
+
+@app.command(epilog="Example: assistant train pairs --data data --out pairs.jsonl")
+def pairs(
+    data: DataOption,
+    out: Annotated[Path, typer.Option("--out", help="The file to write (JSON lines).")],
+    url: Annotated[
+        str | None, typer.Option("--url", help="OpenAI-compatible server that writes the targets.")
+    ] = None,
+    model: Annotated[str, typer.Option("--model", help="The server's model.")] = "default",
+) -> None:
+    """Write audio-instruction pairs in DIFFA's published schema, by rules or by asking a model."""
+    with told(out):
+        from engines.training.described import describe
+        from engines.training.instructions import LanguageModel, write_pairs
+
+        key = os.environ.get("OPENAI_API_KEY", "")
+        answerer = LanguageModel(url, model, key) if url else None
+        count = write_pairs(out, describe(data), answerer)
+    typer.echo(f"{out}: {count} pairs")
+
+
+@app.command(epilog="Example: assistant train plot runs/nano --out docs/nano-training.svg")
+def plot(
+    run: RunArgument,
+    out: Annotated[Path, typer.Option("--out", help="The picture (SVG).")],
+) -> None:
+    """Draw the learning curves of a run."""
+    with told(out):
+        from engines.training.curves import draw
+
+        out.write_text(draw(run), encoding="utf-8")
+
+
+def _train(stage: Any, run: Path, **options: Any) -> None:
+    _need_torch()
+    with told(run):
+        from engines.training.recipe import Options, train
+
+        for note in train(stage, run, Options(**options)):
+            typer.echo(f"assistant: {note}", err=True)
+
+
+def _need_torch(*more: str) -> None:
+    for package in ("torch", *more):
+        if find_spec(package) is None:
+            raise UserError(f"training needs {package}: pip install 'assistant[train]'")
+
+
+@contextmanager
+def told(where: Path) -> Iterator[None]:
+    """Turn what a person can mend into one line: data, checkpoints, voices, a full disk."""
+    try:
+        yield
+    except (ValueError, RuntimeError) as error:
+        if "PytorchStreamWriter" in str(error) or "unexpected pos" in str(error):
+            raise UserError(
+                f"{where}: the checkpoint could not be written; is the disk full?"
+            ) from error
+        if not type(error).__module__.startswith("engines."):
+            raise
+        raise UserError(str(error)) from error
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise UserError(
+                f"{where}: the disk is full; free some space and run it again"
+            ) from error
+        if error.filename is None:
+            raise
+        raise UserError(f"{error.filename}: {error.strerror}") from error
+
+
+def _show_steps(steps: Iterator[Any]) -> None:
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn()) as bar:
+        tasks: dict[str, Any] = {}
+        for step in steps:
+            counts = ", ".join(f"{count} {name}" for name, count in step.counts.items() if count)
+            label = f"{step.part} ({counts})" if counts else step.part
+            if step.part not in tasks:
+                tasks[step.part] = bar.add_task(label, total=step.total)
+            bar.update(tasks[step.part], completed=step.done, description=label)

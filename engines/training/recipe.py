@@ -1,0 +1,230 @@
+"""The stages that learn, each from its numbers to its checkpoint in the run's folder.
+
+A run's folder holds what `preparation` made, then `STAGE.toml`, `STAGE.pt` and `STAGE.jsonl` of
+each stage: the numbers it was begun with, the checkpoint and the log.
+"""
+
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from engines.llada import LLaDA
+from engines.nano_encoder import NanoEncoderConfig
+from engines.nano_model import Nano, NanoConfig
+from engines.shapes import LLaDAConfig
+from engines.training import configs, loop
+from engines.training.batches import SpeechBatches
+from engines.training.encoder import CtcEncoder, ctc_loss
+from engines.training.lm import TextBatches, lm_loss
+from engines.training.runs import (
+    RunError,
+    Sound,
+    Stage,
+    check_resumable,
+    mixture,
+    read_pairs,
+    read_tokenizer,
+    read_weights,
+)
+from engines.training.stages import (
+    InstructionBatches,
+    Weights,
+    freeze,
+    stage_loss,
+)
+from engines.training.vocabulary import special_ids
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderStage:
+    """`encoder.toml`."""
+
+    seed: int
+    save_every: int
+    schedule: loop.Schedule
+    sound: Sound
+    shape: NanoEncoderConfig
+
+
+@dataclass(frozen=True, slots=True)
+class LmStage:
+    """`lm.toml`."""
+
+    seed: int
+    save_every: int
+    batch_size: int
+    block_length: int
+    acoustic: int
+    """Places of the prefix that the acoustic adapter fills."""
+    slots: int
+    """Places of the prefix for the pieces that were said."""
+    schedule: loop.Schedule
+    shape: LLaDAConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    """Shape of the acoustic adapter."""
+
+    taps: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterStage:
+    """`align.toml` and `instruct.toml`."""
+
+    seed: int
+    save_every: int
+    trained: tuple[str, ...]
+    """Beginnings of the names of the parameters that move."""
+    unfrozen: tuple[str, ...]
+    """The same when the stage trains through."""
+    tasks: dict[str, float]
+    schedule: loop.Schedule
+    sound: Sound
+    weights: Weights
+    adapters: Adapters
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a person chooses for one start of a stage."""
+
+    config: Path | None = None
+    steps: int | None = None
+    hours: float | None = None
+    """Stop with a checkpoint after so long, whatever is left."""
+    threads: int = 2
+    unfreeze: bool = False
+
+
+def train(stage: Stage, run: Path, options: Options) -> list[str]:
+    """Run one stage, or go on with it; returns what a person should know about the data.
+
+    Raises `RunError`, `ConfigError`, `CorpusError` or `CheckpointMismatchError`.
+    """
+    if not run.is_dir():
+        raise RunError(f"{run}: no such folder; begin with: assistant train speech --out {run}")
+    torch.set_num_threads(options.threads)
+    path = configs.path_of(stage, run, options.config)
+    notes: list[str] = []
+    work = {"encoder": _encoder, "lm": _lm}.get(stage, _adapters)
+    config, model, batches, loss = work(stage, run, path, options, notes)
+    schedule = config.schedule
+    if options.steps is not None:
+        schedule = replace(schedule, steps=options.steps)
+    check_resumable(run / f"{stage}.pt", model)
+    if path != run / f"{stage}.toml":
+        shutil.copyfile(path, run / f"{stage}.toml")
+    until_s = None if options.hours is None else options.hours * 3600
+    loop.run(
+        stage,
+        model,
+        batches,
+        loss,
+        schedule,
+        run,
+        save_every=config.save_every,
+        until_s=until_s,
+    )
+    return notes
+
+
+_Work = tuple[Any, nn.Module, loop.Batches, Any]
+
+
+def _encoder(_stage: Stage, run: Path, path: Path, _: Options, notes: list[str]) -> _Work:
+    config = configs.read(EncoderStage, path)
+    tokenizer = read_tokenizer(run)
+    torch.manual_seed(config.seed)
+    blank = special_ids(tokenizer)["mask"]
+    model = CtcEncoder(config.shape, tokenizer.get_vocab_size(), blank)
+    batches = SpeechBatches(mixture(run, config.sound, config.seed, notes), tokenizer)
+    return config, model, batches, ctc_loss
+
+
+def _lm(_stage: Stage, run: Path, path: Path, _: Options, _notes: list[str]) -> _Work:
+    config = configs.read(LmStage, path)
+    tokenizer = read_tokenizer(run)
+    if config.shape.embedding_size != tokenizer.get_vocab_size():
+        raise configs.ConfigError(
+            f"{path}: shape.embedding_size is {config.shape.embedding_size}, but the run's "
+            f"tokenizer has {tokenizer.get_vocab_size()} pieces; make them equal"
+        )
+    torch.manual_seed(config.seed)
+    model = LLaDA(config.shape)
+    model.init_weights(0.04)
+    batches = TextBatches(
+        read_pairs(run),
+        tokenizer,
+        size=config.batch_size,
+        block_length=config.block_length,
+        acoustic=config.acoustic,
+        slots=config.slots,
+        seed=config.seed,
+    )
+    return config, model, batches, lm_loss(config.block_length)
+
+
+def _adapters(stage: Stage, run: Path, path: Path, options: Options, notes: list[str]) -> _Work:
+    config = configs.read(AdapterStage, path)
+    tokenizer = read_tokenizer(run)
+    torch.manual_seed(config.seed)
+    model = Nano(_shape(run, config.adapters))
+    _begin(stage, run, model)
+    freeze(model, config.unfrozen if options.unfreeze else config.trained)
+    block_length = model.config.block_length
+    batches = InstructionBatches(
+        mixture(run, config.sound, config.seed, notes),
+        tokenizer,
+        answers={pair.text: pair.answer for pair in read_pairs(run) if pair.answer},
+        tasks=config.tasks,
+        block_length=block_length,
+    )
+    return config, model, batches, stage_loss(block_length, config.weights)
+
+
+def _shape(run: Path, adapters: Adapters) -> NanoConfig:
+    """The shapes that the run's stages were begun with."""
+    encoder = configs.read(EncoderStage, configs.path_of("encoder", run))
+    lm = configs.read(LmStage, configs.path_of("lm", run))
+    return NanoConfig(
+        encoder.shape, lm.shape, adapters.taps, lm.acoustic, lm.slots, lm.block_length
+    )
+
+
+def _begin(stage: Stage, run: Path, model: Nano) -> None:
+    """Give `model` the weights of the stages before."""
+    if stage == "instruct":
+        path = run / "align.pt"
+        loop.load_weights(model, read_weights(path, "align"), path)
+        return
+    path = run / "encoder.pt"
+    speller = read_weights(path, "encoder")
+    loop.load_weights(model.speech.encoder, _under("encoder.", speller), path)
+    loop.load_weights(model.speech.spelling, _under("head.", speller), path)
+    path = run / "lm.pt"
+    loop.load_weights(model.lm, read_weights(path, "lm"), path)
+    table = model.lm.model.transformer.wte.weight.detach()
+    # the adapter's last norm starts at the scale of the embeddings it is drawn to
+    nn.init.constant_(model.speech.semantic_connector.layernorm.weight, float(table.std()))
+    model.speech.empty.data.copy_(table[model.config.lm.eos_token_id])
+
+
+def _under(prefix: str, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+
+
+def assemble(run: Path) -> tuple[Nano, Stage]:
+    """The model as the last stage of the run left it, and that stage's name."""
+    stage: Stage = "instruct" if (run / "instruct.pt").is_file() else "align"
+    path = run / f"{stage}.pt"
+    weights = read_weights(path, stage)
+    adapters = configs.read(AdapterStage, configs.path_of(stage, run)).adapters
+    model = Nano(_shape(run, adapters))
+    loop.load_weights(model, weights, path)
+    return model.eval(), stage

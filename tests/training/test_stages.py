@@ -1,0 +1,220 @@
+"""Every stage on the smallest shapes: it learns, keeps still what is frozen, and can be resumed."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from engines.training import loop  # noqa: E402
+from engines.training.configs import ConfigError, read  # noqa: E402
+from engines.training.corpus import CorpusError  # noqa: E402
+from engines.training.loop import CheckpointMismatchError  # noqa: E402
+from engines.training.recipe import EncoderStage, Options, assemble, train  # noqa: E402
+from engines.training.runs import RunError, read_state  # noqa: E402
+
+ONCE = Options(threads=1)
+NO_TIME = Options(threads=1, hours=0.0)
+
+
+def weights(run, stage):
+    return read_state(run / f"{stage}.pt")["model"]
+
+
+def assert_equal(left, right):
+    assert left.keys() == right.keys()
+    for name, tensor in left.items():
+        assert torch.equal(tensor, right[name]), name
+
+
+def begun(trained, run, *stages):
+    """A run whose earlier stages are done."""
+    for stage in stages:
+        shutil.copy(trained / f"{stage}.pt", run / f"{stage}.pt")
+    return run
+
+
+@pytest.mark.parametrize("stage", ["encoder", "lm"])
+def test_a_stage_learns(run, stage):
+    train(stage, run, Options(threads=1, steps=41))
+    rows = [json.loads(line) for line in (run / f"{stage}.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [0, 20, 40]
+    assert rows[-1]["loss"] < 0.9 * rows[0]["loss"]
+
+
+@pytest.mark.parametrize("stage", ["encoder", "lm", "align"])
+def test_a_run_stopped_after_every_step_ends_with_the_weights_of_one_never_stopped(
+    trained, run, stage
+):
+    begun(trained, run, *({"align": ("encoder", "lm")}.get(stage, ())))
+    steps = read_state(trained / f"{stage}.pt")["step"]
+    for _ in range(steps):
+        train(stage, run, NO_TIME)
+    assert read_state(run / f"{stage}.pt")["step"] == steps
+    assert_equal(weights(run, stage), weights(trained, stage))
+
+
+class Counting:
+    def batch(self, step):
+        return {"x": torch.full((4, 3), float(step))}
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path):
+    def go(folder, dies_at):
+        torch.manual_seed(0)
+        model = torch.nn.Linear(3, 2)
+        schedule = loop.Schedule(7, 1e-2, warmup=1, decay=2)
+
+        def loss(model, batch):
+            if batch["step"] == dies_at:
+                raise KeyboardInterrupt
+            return {"loss": model(batch["x"]).square().mean()}
+
+        loop.run("test", model, Counting(), loss, schedule, folder, save_every=2)
+        return model.state_dict()
+
+    with pytest.raises(KeyboardInterrupt):
+        go(tmp_path / "killed", dies_at=5)
+    assert read_state(tmp_path / "killed" / "test.pt")["step"] == 4
+    assert_equal(go(tmp_path / "killed", None), go(tmp_path / "whole", None))
+
+
+def test_align_moves_the_semantic_adapter_alone(trained):
+    before, after = weights(trained, "encoder"), weights(trained, "align")
+    for name, tensor in before.items():
+        if not name.startswith("middle_norm."):
+            kept = f"speech.{name}".replace("speech.head", "speech.spelling")
+            assert torch.equal(after[kept], tensor), name
+    for name, tensor in weights(trained, "lm").items():
+        assert torch.equal(after[f"lm.{name}"], tensor), name
+
+
+def test_instruct_moves_both_adapters_alone(trained):
+    before, after = weights(trained, "align"), weights(trained, "instruct")
+    moved = {".".join(name.split(".")[:2]) for name in before if before[name].ne(after[name]).any()}
+    assert moved == {"speech.semantic_connector", "speech.acoustic_connector"}
+
+
+def test_unfreeze_trains_through(trained, run):
+    begun(trained, run, "encoder", "lm", "align")
+    train("instruct", run, Options(threads=1, steps=2, unfreeze=True))
+    before, after = weights(run, "align"), weights(run, "instruct")
+    for part in ("speech.encoder", "lm", "speech.spelling"):
+        assert any(before[n].ne(after[n]).any() for n in before if n.startswith(part)), part
+
+
+def test_the_last_stage_is_what_is_shipped(trained):
+    nano, stage = assemble(trained)
+    assert stage == "instruct"
+    assert torch.equal(
+        nano.state_dict()["lm.model.transformer.wte.weight"],
+        weights(trained, "instruct")["lm.model.transformer.wte.weight"],
+    )
+
+
+def test_other_frozen_parts_are_refused_at_a_resume(trained, run):
+    begun(trained, run, "encoder", "lm", "align")
+    with pytest.raises(CheckpointMismatchError, match="same --unfreeze"):
+        train("align", run, Options(threads=1, unfreeze=True))
+
+
+def test_a_checkpoint_of_another_shape_is_named(trained, run):
+    begun(trained, run, "encoder")
+    path = run / "encoder.toml"
+    path.write_text(path.read_text().replace("d_model = 32", "d_model = 16"))
+    with pytest.raises(CheckpointMismatchError, match=r"encoder\.pt is of another shape: size"):
+        train("encoder", run, ONCE)
+
+
+def test_a_damaged_checkpoint_is_named(run):
+    (run / "lm.pt").write_bytes(b"half of a file")
+    with pytest.raises(CheckpointMismatchError, match=r"lm\.pt is no checkpoint .* remove it"):
+        train("lm", run, ONCE)
+
+
+def test_a_stage_before_its_time_names_the_command_that_is_missing(run):
+    with pytest.raises(
+        RunError, match=r"encoder\.pt is missing; run first: assistant train encoder"
+    ):
+        train("align", run, ONCE)
+
+
+def test_a_run_without_speech_never_trains_on_nothing(run):
+    shutil.rmtree(run / "speech")
+    shutil.rmtree(run / "human")
+    with pytest.raises(CorpusError, match="holds no speech to learn from"):
+        train("encoder", run, ONCE)
+
+
+def test_a_corpus_that_is_missing_is_told(run):
+    shutil.rmtree(run / "human")
+    notes = train("encoder", run, NO_TIME)
+    assert len(notes) == 1
+    assert "human is no spoken corpus" in notes[0]
+
+
+def test_a_run_keeps_the_numbers_it_was_begun_with(run, tmp_path):
+    mine = tmp_path / "mine.toml"
+    mine.write_text((run / "encoder.toml").read_text().replace("seed = 0", "seed = 5"))
+    train("encoder", run, Options(config=mine, threads=1, hours=0.0))
+    assert read(EncoderStage, run / "encoder.toml").seed == 5
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("batch_s", "batch_m", "sound.batch_m is no setting"),
+        ("seed = 0", "", "seed is missing"),
+        ("n_layers = 2", 'n_layers = "two"', "shape.n_layers must be of type int"),
+        ("[shape]", "[shape", "line"),
+    ],
+)
+def test_a_wrong_configuration_is_told_in_one_line(run, old, new, complaint):
+    path = run / "encoder.toml"
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(ConfigError, match=complaint) as caught:
+        train("encoder", run, ONCE)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_recipe_s_own_numbers_fit_nano(tmp_path):
+    from engines.nano_model import NanoConfig
+    from engines.training.configs import path_of
+    from engines.training.recipe import AdapterStage, LmStage
+
+    shape = NanoConfig()
+    assert read(EncoderStage, path_of("encoder", tmp_path)).shape == shape.encoder
+    lm = read(LmStage, path_of("lm", tmp_path))
+    assert (lm.shape, lm.acoustic, lm.slots) == (shape.lm, shape.queries, shape.slots)
+    for stage in ("align", "instruct"):
+        adapters = read(AdapterStage, path_of(stage, tmp_path)).adapters
+        assert adapters.taps == shape.taps
+
+
+def test_a_batch_depends_on_seed_and_step_alone(run):
+    from tokenizers import Tokenizer
+
+    from engines.training.batches import Mixture, SpeechBatches
+    from engines.training.corpus import Corpus
+
+    tokenizer = Tokenizer.from_file(str(run / "tokenizer.json"))
+
+    def batch(step, seed):
+        corpora = [Corpus(run / "human")]
+        return SpeechBatches(Mixture(corpora, [1.0], batch_s=4.0, seed=seed), tokenizer).batch(step)
+
+    one, two = batch(3, 0), batch(3, 0)
+    assert torch.equal(one["features"], two["features"])
+    other = batch(3, 1)["features"]
+    assert one["features"].shape != other.shape or not torch.equal(one["features"], other)
+    assert np.isfinite(one["features"].numpy()).all()
+
+
+def test_a_language_model_of_another_vocabulary_is_refused(run):
+    path = run / "lm.toml"
+    path.write_text(path.read_text().replace("embedding_size = 128", "embedding_size = 64"))
+    with pytest.raises(ConfigError, match=r"embedding_size is 64, but .* 128 pieces"):
+        train("lm", run, ONCE)
