@@ -20,6 +20,7 @@ app = typer.Typer(help="Measure a model, and write its card.", no_args_is_help=T
 
 NANO = Path(__file__).parents[2] / "engines" / "nano"
 _TRANSCRIPT_TOKENS = 64
+_SHOWN_MEMBERS = 12
 
 ManifestArgument = Annotated[
     Path, typer.Argument(help="JSON lines with file, text, speaker; or a corpus folder.")
@@ -200,17 +201,21 @@ def _show(result: dict[str, Any], columns: dict[str, str]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("", "recordings", *columns)
+    table = Table("", *columns)
+    table.columns[0].overflow = "fold"
 
     def row(name: str, rates: dict[str, Any]) -> None:
         cells = []
         for key in columns.values():
             low, high = rates[f"{key}_interval"]
-            cells.append(f"{100 * rates[key]:.1f} % ({100 * low:.1f} to {100 * high:.1f})")
-        table.add_row(name, str(rates["n"]), *cells)
+            cells.append(f"{100 * rates[key]:.1f} % ({100 * low:.0f} to {100 * high:.0f})")
+        table.add_row(f"{name} ({rates['n']})", *cells)
 
     row("all", result)
     for group, members in result["by"].items():
+        if len(members) > _SHOWN_MEMBERS:
+            table.add_row(f"{len(members)} {group}s: see --json", *("" for _ in columns))
+            continue
         for name, rates in members.items():
             row(f"{group} {name}", rates)
     Console().print(table)
