@@ -9,6 +9,7 @@ import onnxruntime
 import webrtcvad
 from numpy.typing import NDArray
 
+from assistant.audio.source import FRAME_MS, FRAME_SAMPLES
 from assistant.settings import VadSettings
 from assistant.turn import SAMPLE_RATE_HZ
 
@@ -130,6 +131,16 @@ def make_vad(settings: VadSettings) -> Vad:
             return SileroVad(settings.threshold)
         case "both":
             return GatedVad(WebrtcVad(settings.aggressiveness), SileroVad(settings.threshold))
+
+
+def holds_speech(samples: NDArray[np.int16], settings: VadSettings, needed_ms: int) -> bool:
+    """Whether a recording, shape [samples], holds `needed_ms` of speech in a row."""
+    vad, run = make_vad(settings), 0
+    for start in range(0, len(samples) - FRAME_SAMPLES + 1, FRAME_SAMPLES):
+        run = run + 1 if vad.is_speech(samples[start : start + FRAME_SAMPLES]) else 0
+        if run * FRAME_MS >= needed_ms:
+            return True
+    return False
 
 
 def _session() -> onnxruntime.InferenceSession:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,10 +12,10 @@ import typer
 
 from assistant.cli.options import ConfigOption, SetOption, settings_from
 from assistant.errors import UserError
-from assistant.settings import Settings
 
 if TYPE_CHECKING:
     from assistant.intents import Intents
+    from assistant.settings import Settings
     from assistant.understanding import Mind
 
 EXAMPLES = """Examples:
@@ -51,16 +52,35 @@ def ask(
 ) -> None:
     """Answer recordings. A file that cannot be answered is named, and the exit code is 2."""
     settings = settings_from(config, assignments, {"engine.model": model})
-    failed = asyncio.run(_answer_all(files, settings, as_json=as_json))
-    if failed:
+    for file in files:
+        _check(file)
+    if asyncio.run(_answer_all(files, settings, as_json=as_json)):
         raise typer.Exit(2)
 
 
-async def _answer_all(files: list[str], settings: Settings, *, as_json: bool) -> int:
+def _check(file: str) -> None:
+    """Raise `UserError` for a file that is not there, before a model is loaded for nothing."""
+    if file == "-":
+        return
+    path = Path(file)
+    if not path.exists():
+        raise UserError(f"{file}: no such file")
+    if path.is_dir():
+        raise UserError(f"{file} is a folder: name the recordings in it")
+    if not os.access(path, os.R_OK):
+        raise UserError(f"{file} may not be read by this user: change its owner or its mode")
+    if path.is_file() and path.stat().st_size == 0:
+        raise UserError(f"{file} is empty: record it again")
+
+
+async def _answer_all(files: list[str], settings: "Settings", *, as_json: bool) -> int:
+    """Answer each file; return how many could not be."""
     from assistant.intents import Intents
+    from assistant.logs import configure
     from assistant.outside import Collector
     from assistant.understanding import load_mind
 
+    configure(settings.log)
     intents = Intents.load(settings)
     mind = load_mind(settings, intents)
     await intents.start(Collector(site=settings.site))
@@ -79,9 +99,10 @@ async def _answer_all(files: list[str], settings: Settings, *, as_json: bool) ->
     return failed
 
 
-async def _answer(file: str, mind: "Mind", intents: "Intents", settings: Settings) -> Answered:
+async def _answer(file: str, mind: "Mind", intents: "Intents", settings: "Settings") -> Answered:
     from assistant.audio.files import load_audio
-    from assistant.dialogue import new_turn_id
+    from assistant.audio.vad import holds_speech
+    from assistant.dialogue import NO_ANSWER, new_turn_id
     from assistant.turn import Turn
     from assistant.worker import Cancel
 
@@ -92,18 +113,21 @@ async def _answer(file: str, mind: "Mind", intents: "Intents", settings: Setting
         note = f"{file}: {total} long; only the first {limit_s:.0f} s are heard"
         typer.echo(f"assistant: {note}", err=True)
     started = time.perf_counter()
-    understood = mind.understand(Cancel(), recording.samples)
-    if not understood.transcript:
+    silent = not holds_speech(recording.samples, settings.vad, settings.endpoint.start_ms)
+    understood = None if silent else mind.understand(Cancel(), recording.samples)
+    if understood is None or not understood.transcript:
         raise UserError(f"{file}: no speech was heard in it")
     turn = Turn(new_turn_id(), settings.site, understood.transcript, understood.confidence)
     result = await intents.handle(intents.match(understood.transcript), turn)
+    if result and result.error:
+        typer.echo(f"assistant: {file}: {result.error}", err=True)
     total_ms = round((time.perf_counter() - started) * 1000, 1)
     return Answered(
         file=file,
         transcript=understood.transcript,
         intent=result.intent if result else None,
         slots=dict(result.slots) if result else {},
-        text=result.text if result else understood.answer,
+        text=result.text if result else understood.answer or NO_ANSWER,
         passes=understood.passes,
         timings_ms={
             "encode": understood.encode_ms,

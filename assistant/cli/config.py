@@ -4,13 +4,14 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic import BaseModel
 
-from assistant.settings import DEFAULT_PATH, STATE_FOLDER, Settings, load, read_layers
-from assistant.settings_layers import Layers, masked, unknown_variables
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from assistant.settings_layers import Layers
 
 app = typer.Typer(help="Settings: which there are, and which are in force.", no_args_is_help=True)
 
@@ -24,6 +25,8 @@ def schema(
     markdown: Annotated[bool, typer.Option("--markdown", help="A table for people.")] = False,
 ) -> None:
     """Print every setting with its type, bounds, default and meaning, as a JSON schema."""
+    from assistant.settings import Settings
+
     whole = Settings.model_json_schema()
     if not markdown:
         typer.echo(json.dumps(whole, indent=2, ensure_ascii=False))
@@ -41,6 +44,9 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of TOML.")] = False,
 ) -> None:
     """Print the settings in force, secrets masked, and where each was given, as TOML."""
+    from assistant.settings import Settings, load, read_layers
+    from assistant.settings_layers import masked, unknown_variables
+
     settings, layers = load(config), read_layers(config)
     if as_json:
         typer.echo(json.dumps(masked("", settings), indent=2, ensure_ascii=False, default=str))
@@ -78,6 +84,8 @@ def _values(spec: Mapping[str, Any]) -> str:
 
 
 def _default(spec: Mapping[str, Any]) -> str:
+    from assistant.settings import DEFAULT_PATH, STATE_FOLDER
+
     value = spec.get("default")
     if value in (None, [], {}):
         return ""
@@ -86,8 +94,12 @@ def _default(spec: Mapping[str, Any]) -> str:
     return f"`{text.replace(str(STATE_FOLDER), '~/.local/state/assistant')}`"
 
 
-def _toml_lines(section: BaseModel, path: tuple[str, ...], layers: Layers) -> Iterator[str]:
+def _toml_lines(section: "BaseModel", path: tuple[str, ...], layers: "Layers") -> Iterator[str]:
     """One line for each setting, the tables after the plain settings as TOML wants it."""
+    from pydantic import BaseModel
+
+    from assistant.settings_layers import masked
+
     tables = []
     for name in type(section).model_fields:
         value = getattr(section, name)

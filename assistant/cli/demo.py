@@ -4,13 +4,15 @@ import asyncio
 import signal
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from assistant.cli.options import ConfigOption, SetOption, settings_from
 from assistant.errors import AssistantError
-from assistant.settings import Settings
+
+if TYPE_CHECKING:
+    from assistant.settings import Settings
 
 EXAMPLES = """Examples:
 
@@ -42,10 +44,11 @@ def demo(
         settings = settings_from(config, assignments, flags)
         unanswered = asyncio.run(_demonstrate(settings, keep_running=keep_running))
     if unanswered:
-        raise AssistantError(f"{unanswered} of the recordings got no reply")
+        raise AssistantError(f"no reply to {', '.join(unanswered)}")
 
 
-async def _demonstrate(settings: Settings, *, keep_running: bool) -> int:
+async def _demonstrate(settings: "Settings", *, keep_running: bool) -> list[str]:
+    """Run it all; return the names of recordings that got no reply."""
     from assistant.clock import SystemClock
     from assistant.daemon import Daemon, serve_until
     from assistant.herald import SilentHerald
@@ -56,15 +59,32 @@ async def _demonstrate(settings: Settings, *, keep_running: bool) -> int:
     clock, stop = SystemClock(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    playlist = Playlist(settings.audio.files, clock, endless=keep_running)
+    playlist = Playlist(settings.audio.files, clock, endless=True)
     daemon = Daemon(settings, lambda _: playlist, SilentHerald(), clock=clock)
-    onlooker = Onlooker(settings, playlist)
-    playlist.wait_for = onlooker.watching
-    watch = asyncio.create_task(onlooker.watch(daemon.broker_ready), name="onlooker")
+    onlooker = Onlooker(settings, playlist, clock)
+
+    async def conclude() -> None:
+        await onlooker.until_answered()
+        onlooker.summarise()
+        if not keep_running:
+            stop.set()
+            return
+        onlooker.console.print("\nStill up, until Ctrl-C. Let it speak from another terminal:")
+        reach, topic = (
+            await daemon.broker_ready(),
+            f"{settings.mqtt.base_topic}/{settings.site}/say",
+        )
+        hello = f"mosquitto_pub -h {reach.host} -p {reach.port} -t {topic} -m hello"
+        onlooker.console.print(f"  [bold]{hello}[/]", soft_wrap=True)
+
+    tasks = [
+        asyncio.create_task(onlooker.watch(daemon.broker_ready), name="onlooker"),
+        asyncio.create_task(conclude(), name="conclusion"),
+    ]
     try:
         await serve_until(stop, daemon.run())
     finally:
-        watch.cancel()
-        await asyncio.gather(watch, return_exceptions=True)
-    onlooker.summarise()
-    return 0 if stop.is_set() else onlooker.unanswered
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return onlooker.unanswered if playlist.played.is_set() else []

@@ -3,17 +3,13 @@
 import itertools
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from assistant.conflicts import conflicts
-from assistant.intents import Intents
-from assistant.loading import load_plugins
-from assistant.settings import Settings, load
+if TYPE_CHECKING:
+    from assistant.intents import Intents
+    from assistant.settings import Settings
 
 app = typer.Typer(help="Intent handlers.", no_args_is_help=True)
 
@@ -23,6 +19,12 @@ ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings fi
 @app.command("list")
 def list_plugins(config: ConfigOption = None) -> None:
     """Show every plugin, its intents, its file, and what is wrong with it."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from assistant.settings import load
+
     intents = _load(load(config))
     table = Table("plugin", "intents")
     for heading in ("source", "status"):
@@ -41,6 +43,9 @@ def check(config: ConfigOption = None) -> None:
 
     Examples are written for the plugins' default configurations, so these are used.
     """
+    from assistant.conflicts import conflicts
+    from assistant.settings import load
+
     settings = load(config)
     defaults = settings.plugins.model_copy(update={"config": {}})
     configured = _load(settings)
@@ -62,12 +67,17 @@ def sentences(
     seed: Annotated[int, typer.Option(help="Another seed draws other sentences.")] = 0,
 ) -> None:
     """Print sentences of all templates as JSON lines: {"text", "intent", "slots"}."""
+    from assistant.settings import load
+
     for sentence in itertools.islice(_load(load(config)).sentences(seed), limit):
         typer.echo(json.dumps(sentence._asdict(), ensure_ascii=False))
 
 
-def _load(settings: Settings) -> Intents:
+def _load(settings: "Settings") -> "Intents":
     """Load without logging the problems, which these commands show themselves."""
+    from assistant.intents import Intents
+    from assistant.loading import load_plugins
+
     plugins, problems = load_plugins(settings.plugins)
     folder, timeout_s = settings.state_folder, settings.plugins.timeout_s
     return Intents(plugins, problems, state_folder=folder, timeout_s=timeout_s)
