@@ -1,12 +1,14 @@
-"""`assistant bench`: how fast this machine decodes."""
+"""`assistant bench`: how fast this machine decodes, and how quick the assistant is on it."""
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from assistant.cli.options import ConfigOption, SetOption, settings_from
 from assistant.errors import UserError
 
 app = typer.Typer(help="Benchmarks.", no_args_is_help=True)
@@ -60,6 +62,40 @@ def decode(
         typer.echo(json.dumps(report, indent=2))
     else:
         _show(report)
+
+
+@app.command()
+def turn(
+    turns: Annotated[int, typer.Option(min=1, help="Requests that are timed.")] = 21,
+    idle_s: Annotated[float, typer.Option(min=1, help="Seconds of silence listened to.")] = 5.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    model: Annotated[Path | None, typer.Option(help="Checkpoint folder.")] = None,
+    config: ConfigOption = None,
+    assignments: SetOption = None,
+) -> None:
+    """Time start, silence, memory and turns of the whole assistant, beside their targets."""
+    settings = settings_from(config, assignments, {"engine.model": model})
+    from assistant.benchmark import bench_turn
+
+    measures = list(bench_turn(settings, turns=turns, idle_s=idle_s))
+    if as_json:
+        rows = {
+            each.name: {
+                "value": round(each.value, 2),
+                "unit": each.unit,
+                "target": each.target,
+                "met": each.met,
+            }
+            for each in measures
+        }
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    table = Table("measure", "value", "target", "")
+    for each in measures:
+        target = "" if each.target is None else f"≤ {each.target:g} {each.unit}"
+        verdict = "" if each.target is None else "met" if each.met else "[red]missed[/]"
+        table.add_row(each.name, f"{each.value:.1f} {each.unit}", target, verdict)
+    Console().print(table)
 
 
 def _show(report: dict[str, Any]) -> None:

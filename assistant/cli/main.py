@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import typer
 
-from assistant.cli import ask, config, demo, devices, evaluate, model, plugins, run, train
+from assistant.cli import ask, bench, config, demo, devices, evaluate, model, plugins, run, train
 from assistant.errors import AssistantError, UserError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command("devices", epilog=devices.EXAMPLES)(devices.devices)
 app.add_typer(plugins.app, name="plugins")
 app.add_typer(config.app, name="config")
 app.add_typer(model.app, name="model")
+app.add_typer(bench.app, name="bench")
 app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")
 
