@@ -117,7 +117,8 @@ def _measure(
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("listening", total=len(samples))
-        return evaluate(samples, listen, noise=noise, tick=lambda: bar.advance(task))
+        result = evaluate(samples, listen, noise=noise, tick=lambda: bar.advance(task))
+    return result | ({"snr_db": noise.snr_db} if noise else {})
 
 
 def _noise(file: Path | None, snr_db: float) -> "Noise | None":
@@ -177,8 +178,8 @@ def load_folder(folder: Path) -> "Intents":
         raise UserError(f"--plugins {folder}: no such folder")
     settings = load(None, {"plugins": {"folder": folder}})
     loaded, problems = load_plugins(settings.plugins)
-    home = str(folder.resolve())
-    inside = [each for each in loaded if str(Path(each.plugin.source).resolve()).startswith(home)]
+    home = folder.resolve()
+    inside = [each for each in loaded if Path(each.plugin.source).resolve().is_relative_to(home)]
     if not inside:
         reason = next((str(each) for each in problems), "it holds no plugin")
         raise UserError(f"--plugins {folder}: {reason}")

@@ -62,13 +62,15 @@ def speech(
         from engines.training import configs
         from engines.training.preparation import SpeechStage, prepare
 
-        stage = configs.read(SpeechStage, configs.path_of("speech", out, config))
+        path = configs.path_of("speech", out, config)
+        stage = configs.read(SpeechStage, path)
         stage = replace(
             stage,
             sentences=sentences or stage.sentences,
             workers=workers or stage.workers,
             seed=stage.seed if seed is None else seed,
         )
+        configs.keep(path, "speech", out)
         intents = Intents.load(load())
         drawn = itertools.islice(intents.sentences(stage.seed), TEMPLATE_SENTENCES)
         _show_steps(prepare(data, out, stage, (each._asdict() for each in drawn)))

@@ -67,7 +67,7 @@ def _size(training: Mapping[str, Any]) -> str:
     if "parameters" not in training:
         return ""
     precision = training.get("precision", "fp32")
-    return f"It has {training['parameters'] / 1e6:.1f} million parameters, stored as {precision}."
+    return f" It has {training['parameters'] / 1e6:.1f} million parameters, stored as {precision}."
 
 
 def _asr(results: Mapping[str, Any]) -> str:
@@ -98,7 +98,7 @@ def _speed(speed: Mapping[str, Any]) -> str:
     if not speed:
         return ""
     rows = [f"| {name} | {value:g} |" for name, value in sorted(speed.items())]
-    return "\n".join(["Speed, in milliseconds:", "", "| what | ms |", "| --- | --- |", *rows])
+    return "\n".join(["\n\nSpeed, in milliseconds:", "", "| what | ms |", "| --- | --- |", *rows])
 
 
 def _training(training: Mapping[str, Any]) -> str:

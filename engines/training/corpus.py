@@ -41,8 +41,9 @@ class Corpus:
 
     def __init__(self, folder: Path) -> None:
         try:
-            lines = (folder / _CLIPS).read_text(encoding="utf-8").splitlines()
-            self.clips = [Clip(**json.loads(line)) for line in lines]
+            text = (folder / _CLIPS).read_text(encoding="utf-8")
+            whole = text[: text.rfind("\n") + 1]  # a kill may have torn the last line
+            self.clips = [Clip(**json.loads(line)) for line in whole.splitlines()]
             self._audio = np.memmap(folder / _AUDIO, dtype=np.int16, mode="r")
         except (OSError, ValueError, TypeError) as error:
             hint = "make one with: assistant train speech"

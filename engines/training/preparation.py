@@ -270,7 +270,8 @@ def _pairs(
     built = answers.build_pairs(text, random.Random(stage.seed))  # noqa: S311 - not for secrets
     rows = [(pair.text, pair.answer, 1.0) for pair in islice(built, stage.pairs)]
     rows += [(request.text, request.answer, 1.0) for request in drawn]
-    rows += [(each["text"], "", _TEMPLATE_WEIGHT) for each in said if not held_out(each["text"])]
+    rows += [(each["text"], "", _TEMPLATE_WEIGHT) for each in said]
+    rows = [row for row in rows if not held_out(row[0])]
     read = choose(sentences(text), stage.read, stage.seed)
     rows += [(line.text, "", _SENTENCE_WEIGHT) for line in read]
     lines = (json.dumps({"text": t, "answer": a, "weight": w}) for t, a, w in rows)

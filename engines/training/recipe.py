@@ -4,7 +4,6 @@ A run's folder holds what `preparation` made, then `STAGE.toml`, `STAGE.pt` and 
 each stage: the numbers it was begun with, the checkpoint and the log.
 """
 
-import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -118,8 +117,7 @@ def train(stage: Stage, run: Path, options: Options) -> list[str]:
     if options.steps is not None:
         schedule = replace(schedule, steps=options.steps)
     check_resumable(run / f"{stage}.pt", model)
-    if path != run / f"{stage}.toml":
-        shutil.copyfile(path, run / f"{stage}.toml")
+    configs.keep(path, stage, run)
     until_s = None if options.hours is None else options.hours * 3600
     loop.run(
         stage,

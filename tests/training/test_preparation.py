@@ -125,6 +125,12 @@ def test_a_corpus_cut_short_keeps_its_whole_clips(prepared, tmp_path):
     assert Corpus(corpus).clips == whole.clips[:-1]
 
 
+def test_a_line_that_a_kill_tore_is_left_out(prepared, tmp_path):
+    corpus = Path(shutil.copytree(prepared / "human", tmp_path / "corpus"))
+    os.truncate(corpus / "clips.jsonl", (corpus / "clips.jsonl").stat().st_size - 5)
+    assert Corpus(corpus).clips == Corpus(prepared / "human").clips[:-1]
+
+
 def test_a_corpus_is_continued(tmp_path):
     audio = np.arange(100, dtype=np.int16)
     for text in ("one", "two"):

@@ -1,6 +1,7 @@
 """The recipe's numbers: one file for each stage, and how such a file is read."""
 
 import dataclasses
+import shutil
 import tomllib
 import types
 import typing
@@ -21,6 +22,14 @@ def path_of(stage: str, run: Path, given: Path | None = None) -> Path:
     """The file that was `given`, or else the one the run was begun with, or else the recipe's."""
     begun_with = run / f"{stage}.toml"
     return given or (begun_with if begun_with.is_file() else FOLDER / f"{stage}.toml")
+
+
+def keep(path: Path, stage: str, run: Path) -> None:
+    """Leave the numbers a stage is begun with in the run's folder, for `path_of` to find."""
+    kept = run / f"{stage}.toml"
+    if path != kept:
+        run.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, kept)
 
 
 def read(kind: type[_T], path: Path) -> _T:
