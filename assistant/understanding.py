@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -16,7 +17,7 @@ from assistant.turn import SAMPLE_RATE_HZ
 from assistant.worker import Cancel
 from engines.checkpoints import CheckpointError
 from engines.diffa import Ask, Engine, Prefix, TextBlock
-from engines.schedule import Schedule, Threshold
+from engines.schedule import Exactly, Schedule, Threshold
 
 NANO = Path(__file__).parent.parent / "engines" / "nano"
 CANDIDATES = 5
@@ -25,7 +26,8 @@ LENIENCE = 1.2
 """How much less probable, in log-probability a token, a plugin's sentence may be than the free
 reading and still be taken for what was said: people ask for what the assistant can do."""
 TRANSCRIPT_TOKENS = 64
-WARM_UP_TOKENS = 4
+WEIGHING_PASSES = 2
+"""One for the context, one for all sentences together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ def load_mind(settings: Settings, intents: Intents) -> "EngineMind":
         engine = Engine.load(chosen.model or NANO, threads=chosen.threads, device=chosen.device)
     except CheckpointError as error:
         raise UserError(f"engine.model: {error}") from error
-    mind = EngineMind(engine, intents.candidates, lambda text: bool(intents.match(text)), chosen)
+    mind = EngineMind(engine, intents.candidates, partial(_is_template, intents), chosen)
     mind.warm_up()
     return mind
 
@@ -88,7 +90,7 @@ class EngineMind:
         known: Callable[[str], bool],
         settings: EngineSettings,
     ) -> None:
-        """`propose` gives sentences near a transcript, `known` tells those a plugin answers."""
+        """`propose` gives sentences near a transcript, `known` tells those in a plugin's words."""
         self._engine, self._propose, self._known = engine, propose, known
         self._schedule = replace(engine.schedule, rule=Threshold(settings.threshold))
         self._longest_answer = settings.max_new_tokens
@@ -106,7 +108,10 @@ class EngineMind:
     def warm_up(self) -> None:
         """Run every graph once, so that the first turn is as quick as the others."""
         prefix = self._engine.encode(np.zeros(SAMPLE_RATE_HZ, np.int16))
-        self._generate([self._ask("transcribe", prefix, WARM_UP_TOKENS)], Cancel())
+        at_once = replace(
+            self._schedule, rule=Exactly(self._schedule.block_length), max_new_tokens=1
+        )
+        self._generate([Ask("transcribe", prefix, schedule=at_once)], Cancel())
         self._engine.score(["hello"], "transcribe", prefix)
 
     def understand(self, cancel: Cancel, audio: NDArray[np.int16]) -> Understanding:
@@ -120,10 +125,9 @@ class EngineMind:
         ]
         (transcript, answer), blocks = self._generate(asks, cancel)
         passes = max((block.passes for block in blocks), default=0)
-        if transcript and not self._known(transcript):
-            chosen = self._weigh(transcript, prefix, cancel)
-            passes += 2
-            transcript = chosen
+        if transcript and not self._known(transcript) and (near := self._near(transcript)):
+            transcript = self._weigh(transcript, near, prefix, cancel)
+            passes += WEIGHING_PASSES
         surety = [p for block in blocks if block.ask == 0 for p in block.confidence]
         return Understanding(
             transcript=transcript,
@@ -151,15 +155,20 @@ class EngineMind:
             _join(b.text for b in blocks if b.ask == index) for index in range(len(asks))
         ], blocks
 
-    def _weigh(self, transcript: str, prefix: Prefix, cancel: Cancel) -> str:
+    def _near(self, transcript: str) -> list[str]:
+        return [text for text in self._propose(transcript, CANDIDATES) if text != transcript]
+
+    def _weigh(self, transcript: str, near: list[str], prefix: Prefix, cancel: Cancel) -> str:
         """Of the free reading and the plugins' sentences near it, what was most likely said."""
-        near = [text for text in self._propose(transcript, CANDIDATES) if text != transcript]
-        if not near:
-            return transcript
         cancel.check()
         free, *scores = self._engine.score([transcript, *near], "transcribe", prefix)
         best = max(range(len(near)), key=lambda index: scores[index].mean)
         return near[best] if scores[best].mean > free.mean - LENIENCE else transcript
+
+
+def _is_template(intents: Intents, text: str) -> bool:
+    """Whether these are a plugin's very words; near ones are first weighed against the sound."""
+    return any(match.confidence == 1.0 for match in intents.match(text))
 
 
 def _join(parts: Iterable[str]) -> str:

@@ -1,0 +1,118 @@
+"""The command line: what a user's mistake looks like, and how light it starts."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from tests.support.assistant import RECORDINGS, ROOT, any_model
+
+PROGRAM = "from assistant.cli.main import main; main()"
+
+
+def run(*arguments: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", PROGRAM, *map(str, arguments)]
+    environment = {**os.environ, "XDG_CONFIG_HOME": "/nowhere", **(env or {})}
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def refused(told: subprocess.CompletedProcess[str], words: str) -> None:
+    assert words in told.stderr
+    assert "Traceback" not in told.stderr
+    assert told.returncode == 2
+    assert told.stderr.count("\n") == 1
+
+
+def test_the_command_line_starts_without_the_engine():
+    heavy = "{'numpy', 'onnxruntime', 'hassil', 'pydantic', 'structlog', 'aiomqtt', 'torch'}"
+    program = f"import sys, assistant.cli.main; print(sorted({heavy} & set(sys.modules)))"
+    told = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert told.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["ask", "missing.wav"], "missing.wav: no such file"),
+        (["ask", "tests"], "tests is a folder"),
+        (["ask", "--set", "sit=attic", RECORDINGS / "3-time.opus"], "did you mean site"),
+        (["run", "--set", "endpoint.silence_ms=1"], "greater than or equal to 100"),
+        (["run", "--set", "site"], "write NAME=VALUE"),
+        (["run", "--config", "missing.toml"], "cannot read the settings file missing.toml"),
+    ],
+)
+def test_a_mistake_is_found_before_anything_is_loaded(arguments: list[object], words: str):
+    refused(run(*arguments), words)
+
+
+def test_a_model_folder_that_is_none_is_named(tmp_path: Path):
+    told = run("ask", "--model", tmp_path, RECORDINGS / "3-time.opus")
+    refused(told, f"engine.model: {tmp_path / 'model.toml'}")
+
+
+def test_a_recording_that_is_played_as_microphone_must_be_there(tmp_path: Path):
+    told = run(
+        *("run", "--file", "missing.wav", "--host", "embedded", "--port", 0),
+        *("--set", f"state_folder={tmp_path}", "--set", "log.level=error", "--model", any_model()),
+    )
+    refused(told, "missing.wav: no such recording")
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
+    """Every kind of recording, asked about at once: one start of the engine for all."""
+    folder, rng = tmp_path_factory.mktemp("asked"), np.random.default_rng(3)
+    soundfile.write(folder / "silence.wav", np.zeros(32_000), 16_000)
+    soundfile.write(folder / "noise.wav", rng.standard_normal(48_000) * 0.1, 16_000)
+    soundfile.write(folder / "hum.wav", np.sin(np.arange(48_000) * 0.047) * 0.5, 16_000)
+    soundfile.write(folder / "long.flac", rng.standard_normal(8_000 * 1800) * 0.1, 8_000)
+    (folder / "empty.wav").touch()
+    (folder / "text.wav").write_text("not a recording")
+    broken = (RECORDINGS / "3-time.opus").read_bytes()[:3000]
+    (folder / "cut.opus").write_bytes(broken)
+    names = ["silence.wav", "noise.wav", "hum.wav", "text.wav", "long.flac", "cut.opus"]
+    files = [RECORDINGS / "3-time.opus", *(folder / name for name in names)]
+    told = run("ask", "--json", "--model", any_model(), *files)
+    empty = run("ask", folder / "empty.wav")
+    refused(empty, "empty.wav is empty")
+    return told
+
+
+def test_a_recording_is_answered_as_json(asked: subprocess.CompletedProcess[str]):
+    [line] = asked.stdout.splitlines()
+    answered = json.loads(line)
+    assert set(answered) == {
+        *("file", "transcript", "intent", "slots", "text", "passes", "timings_ms")
+    }
+    assert set(answered["timings_ms"]) == {"encode", "decode", "total"}
+    assert answered["text"]
+    assert answered["passes"] > 0
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("silence.wav", "no speech was heard"),
+        ("noise.wav", "no speech was heard"),
+        ("hum.wav", "no speech was heard"),
+        ("text.wav", "cannot be read as a recording"),
+        ("cut.opus", "cannot be read as a recording"),
+        ("long.flac", "1800 s long; only the first"),
+    ],
+)
+def test_each_recording_that_cannot_be_answered_is_one_line(
+    asked: subprocess.CompletedProcess[str], file: str, words: str
+):
+    lines = [line for line in asked.stderr.splitlines() if file in line]
+    assert words in lines[0]
+    assert all(line.startswith("assistant: ") for line in asked.stderr.splitlines())
+    assert asked.returncode == 2

@@ -1,0 +1,96 @@
+"""How a transcript is weighed against the plugins' sentences, on an engine that is a fake."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+
+from assistant.settings import EngineSettings
+from assistant.understanding import LENIENCE, EngineMind
+from assistant.worker import Cancel, Cancelled
+from engines.diffa import Prefix, Score, TextBlock
+from engines.schedule import Schedule, Threshold
+
+SOUND = np.zeros(16_000, np.int16)
+
+
+@dataclass
+class FakeEngine:
+    """Says what it is told to, and finds sentences as probable as it is told."""
+
+    transcript: str
+    likelihood: dict[str, float] = field(default_factory=dict)
+    calls: list[str] = field(default_factory=list)
+    schedule: Schedule = field(default_factory=lambda: Schedule(rule=Threshold(0.5), stop_ids=(0,)))
+
+    def encode(self, audio: Any) -> Prefix:
+        self.calls.append("encode")
+        return Prefix(np.zeros((1, 4), np.float32), len(audio) / 16_000)
+
+    def generate(self, asks: Any, cancel: Any) -> Any:
+        self.calls.append("+".join(ask.prompt for ask in asks))
+        texts = {"transcribe": self.transcript, "answer": "An answer."}
+        for index, ask in enumerate(asks):
+            if cancel():
+                return
+            yield TextBlock(index, f" {texts[ask.prompt]} ", (0.9, 0.7), 3 + index, True, True)
+
+    def score(self, texts: Any, prompt: str, prefix: Any) -> list[Score]:
+        self.calls.append("score")
+        return [Score(0.0, self.likelihood.get(text, -5.0)) for text in texts]
+
+
+def mind(engine: FakeEngine, near: list[str], known: set[str] | None = None) -> EngineMind:
+    settings = EngineSettings(threshold=0.8)
+    return EngineMind(engine, lambda *_: near, lambda text: text in (known or set()), settings)
+
+
+def test_transcript_and_answer_are_denoised_together_over_one_prefix():
+    engine = FakeEngine("light on")
+    understood = mind(engine, [], known={"light on"}).understand(Cancel(), SOUND)
+    assert engine.calls == ["encode", "transcribe+answer"]
+    assert (understood.transcript, understood.answer) == ("light on", "An answer.")
+    assert (understood.confidence, understood.passes) == (0.8, 4)
+
+
+def test_what_a_plugin_understands_is_not_weighed_again():
+    engine = FakeEngine("light on")
+    mind(engine, ["lights on"], known={"light on"}).understand(Cancel(), SOUND)
+    assert "score" not in engine.calls
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "taken"),
+    [(-1.0 - LENIENCE + 0.01, "light on"), (-1.0 - LENIENCE - 0.01, "night on")],
+)
+def test_a_plugins_sentence_is_taken_if_it_is_nearly_as_probable(likelihood: float, taken: str):
+    engine = FakeEngine("night on", {"night on": -1.0, "light on": likelihood, "fight on": -9.0})
+    understood = mind(engine, ["fight on", "light on"]).understand(Cancel(), SOUND)
+    assert understood.transcript == taken
+
+
+def test_silence_is_neither_weighed_nor_sure():
+    engine = FakeEngine("")
+    understood = mind(engine, ["light on"]).understand(Cancel(), SOUND)
+    assert (understood.transcript, "score" in engine.calls) == ("", False)
+
+
+def test_cancelled_work_stops_before_it_weighs():
+    engine, cancel = FakeEngine("night on"), Cancel()
+    cancel.set()
+    with pytest.raises(Cancelled):
+        mind(engine, ["light on"]).understand(cancel, SOUND)
+    assert "score" not in engine.calls
+
+
+def test_a_partial_is_transcribed_alone():
+    engine = FakeEngine("turn on")
+    assert mind(engine, []).transcribe(Cancel(), SOUND) == "turn on"
+    assert engine.calls == ["encode", "transcribe"]
+
+
+def test_warming_up_runs_every_graph():
+    engine = FakeEngine("")
+    mind(engine, []).warm_up()
+    assert engine.calls == ["encode", "transcribe", "score"]
