@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from assistant.cli.main import main
 from tests.support.assistant import RECORDINGS, ROOT, any_model
 
 PROGRAM = "from assistant.cli.main import main; main()"
@@ -50,8 +51,29 @@ def test_the_command_line_starts_without_the_engine():
         (["run", "--config", "missing.toml"], "cannot read the settings file missing.toml"),
     ],
 )
-def test_a_mistake_is_found_before_anything_is_loaded(arguments: list[object], words: str):
-    refused(run(*arguments), words)
+def test_a_mistake_is_found_before_anything_is_loaded(
+    arguments: list[object],
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    monkeypatch.setattr(sys, "argv", ["assistant", *map(str, arguments)])
+    with pytest.raises(SystemExit) as left:
+        main()
+    told = capsys.readouterr()
+    assert words in told.err
+    assert (told.out, told.err.count("\n"), left.value.code) == ("", 1, 2)
+
+
+def test_a_file_that_may_not_be_read_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setattr(sys, "argv", ["assistant", "ask", str(RECORDINGS / "3-time.opus")])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert "3-time.opus may not be read by this user" in capsys.readouterr().err
+    assert left.value.code == 2
 
 
 def test_a_model_folder_that_is_none_is_named(tmp_path: Path):
