@@ -121,11 +121,11 @@ class Onlooker:
             return
         try:
             self._keep_score(name, body)
-            text = _describe(name, body)
+            text, stages = _describe(name, body), _stages(body) if name == "reply" else ""
         except (KeyError, TypeError, ValueError, AttributeError):
-            text = payload.decode(errors="replace")
+            text, stages = payload.decode(errors="replace"), ""
         self._line(name, text, _STYLES.get(name, "dim"))
-        if name == "reply" and (stages := _stages(body)):
+        if stages:
             self._line("", stages, "dim")
 
     def _keep_score(self, name: str, body: Mapping[str, Any]) -> None:
@@ -204,7 +204,7 @@ def _stages(reply: Mapping[str, Any]) -> str:
     timings = reply.get("timings_ms")
     if not isinstance(timings, dict) or not reply.get("passes"):
         return ""
-    times = ", ".join(f"{stage} {timings.get(stage)}" for stage in _STAGES)
+    times = ", ".join(f"{stage} {timings[stage]:.0f}" for stage in _STAGES if stage in timings)
     return f"{times} ms; {reply['passes']} passes"
 
 
