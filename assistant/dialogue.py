@@ -188,11 +188,12 @@ class Dialogue:
         except AssistantError as error:
             self._fail(turn_id, str(error))
         except Exception as error:  # noqa: BLE001 - one turn's failure must not end the daemon
-            _log.exception("turn failed", turn=turn_id)
             self._fail(turn_id, f"{type(error).__name__}: {error}")
-        if turn_id in self._in_hand:
-            self._in_hand.remove(turn_id)
-        self._settle()
+            _log.exception("turn failed", turn=turn_id)
+        finally:
+            if turn_id in self._in_hand:
+                self._in_hand.remove(turn_id)
+            self._settle()
 
     async def _reply(
         self, turn_id: str, utterance: Utterance, understood: Understanding, ended_at: float
