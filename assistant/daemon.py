@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any
 
 import structlog
@@ -31,6 +32,7 @@ from assistant.settings_layers import fingerprint
 from assistant.supervisor import Supervisor
 from assistant.turn import StartReason
 from assistant.understanding import Mind, load_mind
+from assistant.vitals import Vitals
 from assistant.worker import Cancel as CancelWork
 from assistant.worker import Worker
 
@@ -48,6 +50,7 @@ _log = structlog.get_logger(__name__)
 
 Ears = Callable[[Callable[[MicrophoneStatus], None]], Source]
 """Makes the source; what it is given is to be told when a microphone is lost."""
+_Background = Mapping[str, Callable[[], Awaitable[None]]]
 
 
 class Daemon:
@@ -143,16 +146,26 @@ class Daemon:
         health.loaded(model=mind.name, plugins=plugins, config_hash=fingerprint(settings))
         await intents.start(outdoors)
         try:
-            await self._attend(bus, source, listener, dialogue, health)
+            background: _Background = {
+                "commands": partial(_obey_all, bus, dialogue, listener),
+                "watch": partial(self._watch, source, listener, health),
+                "metrics": Vitals(bus, dialogue, listener, clock, self._wall_time).run,
+            }
+            await self._attend(bus, source, listener, dialogue, background)
         finally:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_PLUGINS_CLOSE_S):
                     await intents.stop()
 
     async def _attend(
-        self, bus: Bus, source: Source, listener: Listener, dialogue: Dialogue, health: Health
+        self,
+        bus: Bus,
+        source: Source,
+        listener: Listener,
+        dialogue: Dialogue,
+        background: _Background,
     ) -> None:
-        """Hear the source to its end while commands are obeyed."""
+        """Hear the source to its end while the work in the background, by its names, goes on."""
 
         def tell(reason: str) -> None:
             bus.event(EventType.ERROR, message=reason)
@@ -161,20 +174,16 @@ class Daemon:
             async with source, contextlib.aclosing(listener.events()) as events:
                 await dialogue.run(events)
 
-        async def obey() -> None:
-            async for command in bus.commands():
-                await _obey(command, bus, dialogue, listener)
-
         keep = self._supervisor.keep
-        async with asyncio.TaskGroup() as tasks:
-            background = (
-                tasks.create_task(keep("commands", obey, tell), name="commands"),
-                tasks.create_task(self._watch(source, listener, health), name="watch"),
-            )
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(keep(name, work, tell), name=name)
+                for name, work in background.items()
+            ]
             # a recording would be played again from its beginning; a microphone just goes on
             is_endless = self._settings.audio.source is SourceKind.MICROPHONE
             await (keep("hearing", hear, tell) if is_endless else hear())
-            for task in background:
+            for task in tasks:
                 task.cancel()
 
     async def _watch(self, source: Source, listener: Listener, health: Health) -> None:
@@ -201,6 +210,11 @@ async def serve_until(
         _log.error("the daemon does not close", waited_s=grace_s)
     elif not task.cancelled() and (error := task.exception()):
         raise _plainest(error)
+
+
+async def _obey_all(bus: Bus, dialogue: Dialogue, listener: Listener) -> None:
+    async for command in bus.commands():
+        await _obey(command, bus, dialogue, listener)
 
 
 async def _obey(command: Command, bus: Bus, dialogue: Dialogue, listener: Listener) -> None:

@@ -67,6 +67,8 @@ class Dialogue:
         new_id: Callable[[], str] = new_turn_id,
     ) -> None:
         self.counters = Counters()
+        self.last_timings: Timings | None = None
+        """Of the last turn that was spoken and answered."""
         self._mind, self._intents, self._bus, self._worker = mind, intents, bus, worker
         self._site, self._settings, self._clock, self._new_id = site, settings, clock, new_id
         self._turn_id = ""
@@ -216,6 +218,7 @@ class Dialogue:
             turn = replace(turn, intent=result.intent, slots=result.slots)
             self._tell_intent(turn_id, result)
         text = result.text if result is not None else understood.answer or NO_ANSWER
+        self.last_timings = timings
         reply = Reply(turn, text, utterance.ended_by, understood.passes, timings)
         self._publish(reply)
 

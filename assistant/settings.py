@@ -55,6 +55,9 @@ def _without_empty(given: Any) -> Any:
 UserPath = Annotated[Path, AfterValidator(_at_home)]
 Device = Annotated[str | int, AfterValidator(_index_or_name)]
 SiteName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+TopicName = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", max_length=256)
+]
 
 
 class Section(BaseModel):
@@ -184,6 +187,10 @@ class MqttSettings(Section):
     """Replies and events kept while the broker is away; the oldest are dropped and counted."""
     outbox_age_s: float = Field(default=3600.0, gt=0)
     """Older messages in the outbox are dropped and counted."""
+    discovery: bool = True
+    """Tell Home Assistant, so that it makes a device of this assistant."""
+    discovery_prefix: TopicName = "homeassistant"
+    """The topic below which Home Assistant looks for devices."""
 
     @model_validator(mode="after")
     def _one_password(self) -> Self:

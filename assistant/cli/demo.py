@@ -37,6 +37,7 @@ def demo(
             "state_folder": state_folder,
             "mqtt.host": "embedded",
             "mqtt.port": 0,
+            "mqtt.discovery": False,
             "audio.source": "file",
             "audio.files": sorted(RECORDINGS.glob("*.opus")),
             "log.level": "warning",

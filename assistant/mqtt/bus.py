@@ -7,11 +7,14 @@ from pathlib import Path
 from random import SystemRandom
 from typing import Any
 
+import aiomqtt
+
 from assistant.clock import Clock
 from assistant.errors import UserError
 from assistant.mqtt.commands import Command
 from assistant.mqtt.connection import device_id, read_credentials
 from assistant.mqtt.counters import Counters
+from assistant.mqtt.discovery import Discovery
 from assistant.mqtt.inbox import Inbox
 from assistant.mqtt.link import Link, Message
 from assistant.mqtt.outbox import Outbox
@@ -20,7 +23,9 @@ from assistant.mqtt.payloads import (
     EventPayload,
     EventType,
     InfoPayload,
+    MetricsPayload,
     PartialPayload,
+    QueueDepths,
     ReplyPayload,
     StatePayload,
 )
@@ -36,11 +41,12 @@ class Bus:
     """The assistant's side of the broker.
 
     `run` keeps the connection; every other method may be called at any time, connected or not.
-    `info`, `state`, `mute`, `event`, `reply` and `partial` return at once, whatever the broker or
-    the disk does. Replies and events go through the outbox and arrive in order, at least once: one
-    that the broker took without living to acknowledge it is sent again, and (`turn`, `seq`) tells
-    the copies. Of info, state and mute the last value is kept, and said again on every connection;
-    partials are lost, and counted, while the broker is away.
+    `info`, `state`, `mute`, `event`, `reply`, `partial` and `metrics` return at once, whatever the
+    broker or the disk does. Replies and events go through the outbox and arrive in order, at least
+    once: one that the broker took without living to acknowledge it is sent again, and (`turn`,
+    `seq`) tells the copies. Of info, state and mute the last value is kept, and said again on every
+    connection; partials and metrics are lost, and counted, while the broker is away. Home Assistant
+    is told of the entities before their values, on every connection and whenever it starts.
     """
 
     def __init__(
@@ -67,16 +73,18 @@ class Bus:
         self._wall_time = wall_time
         self._info = InfoPayload()
         self._state = StatePayload(since=wall_time())
+        identity = device_id(state_folder)
+        prefix = settings.discovery_prefix
+        self._discovery = Discovery(self.topics, identity, prefix) if settings.discovery else None
         self._link = Link(
             settings,
-            settings.client_id or f"{settings.base_topic}-{site}-{device_id(state_folder)}",
+            settings.client_id or f"{settings.base_topic}-{site}-{identity}",
             self.topics,
             clock,
             outbox,
-            greeting=lambda: (self._info_message, self._state_message, self._mute_message),
-            hear=lambda message: self._inbox.take(
-                message.topic.value, message.payload, retained=message.retain
-            ),
+            subscriptions=self._subscriptions,
+            greeting=self._last_values,
+            hear=self._hear,
             chance=chance,
         )
         self._inbox = Inbox(
@@ -146,6 +154,10 @@ class Bus:
         payload = PartialPayload(turn=turn, site=self._site, seq=seq, text=text)
         self._link.send(Message(self.topics.partial, payload.encode(), qos=0))
 
+    def metrics(self, metrics: MetricsPayload) -> None:
+        """Say how the daemon fares; only the next one is worth more than this one."""
+        self._link.send(Message(self.topics.metrics, metrics.encode(), qos=0))
+
     async def publish(self, topic: str, payload: str | bytes, *, retain: bool = False) -> None:
         """Publish for a plugin, and return once the broker has acknowledged it.
 
@@ -161,6 +173,30 @@ class Bus:
     def commands(self) -> AsyncIterator[Command]:
         """Every command, in order, for ever; meant for one consumer."""
         return self._inbox.commands()
+
+    @property
+    def queues(self) -> QueueDepths:
+        """How much waits, either way."""
+        return QueueDepths(outbox=self._outbox.depth, commands=self._inbox.depth)
+
+    def _hear(self, message: aiomqtt.Message) -> None:
+        topic = message.topic.value
+        if self._discovery is None or topic != self._discovery.birth_topic:
+            self._inbox.take(topic, message.payload, retained=message.retain)
+        elif message.payload == b"online" and not message.retain:
+            for last in self._last_values():
+                self._link.send(last)
+
+    def _last_values(self) -> tuple[Message, ...]:
+        values = (self._info_message, self._state_message, self._mute_message)
+        if self._discovery is None:
+            return values
+        return Message(self._discovery.topic, self._discovery.encode(), retain=True), *values
+
+    @property
+    def _subscriptions(self) -> tuple[str, ...]:
+        births = (self._discovery.birth_topic,) if self._discovery else ()
+        return (*self.topics.commands, *births)
 
     @property
     def _info_message(self) -> Message:

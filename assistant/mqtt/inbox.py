@@ -61,6 +61,11 @@ class Inbox:
             self._tell(f"dropped a command: more than {_CAPACITY} wait")
         self._queue.put_nowait(command)
 
+    @property
+    def depth(self) -> int:
+        """How many commands wait."""
+        return self._queue.qsize()
+
     async def commands(self) -> AsyncIterator[Command]:
         """Every command, in order, for ever; meant for one consumer."""
         while True:

@@ -75,6 +75,7 @@ class Link:
         clock: Clock,
         outbox: Outbox,
         *,
+        subscriptions: Sequence[str],
         greeting: Callable[[], Sequence[Message]],
         hear: Callable[[aiomqtt.Message], None],
         chance: Callable[[], float] = _CHANCE.random,
@@ -86,6 +87,7 @@ class Link:
         self._topics = topics
         self._clock = clock
         self._outbox = outbox
+        self._subscriptions = subscriptions
         self._greeting = greeting
         self._hear = hear
         self._chance = chance
@@ -206,7 +208,7 @@ class Link:
 
     async def _greet(self, client: aiomqtt.Client) -> None:
         """Listen before saying `online`, so that who answers to that is heard."""
-        wanted = [(topic, 1) for topic in self._topics.commands]
+        wanted = [(topic, 1) for topic in self._subscriptions]
         for (topic, _), code in zip(wanted, await client.subscribe(wanted), strict=True):
             if code_value(code) in REFUSED_SUBSCRIPTION:
                 _log.error(f"the MQTT broker forbids listening to {topic}: check its access list")

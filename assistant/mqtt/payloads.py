@@ -137,6 +137,50 @@ class ReplyPayload(Payload):
         )
 
 
+class QueueDepths(BaseModel):
+    """What waits."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    outbox: int
+    """Replies and events that the broker has not acknowledged."""
+    commands: int
+    """Commands not yet obeyed."""
+
+
+class Drops(BaseModel):
+    """What was lost since the start, and where."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    audio_ms: int
+    """Sound that nobody read in time."""
+    utterances: int
+    """Finished utterances that newer ones overtook."""
+    messages: int
+    """Lost to a full queue, a full outbox, or an absent broker."""
+    expired: int
+    """Too old when the broker returned."""
+    commands: int
+    """Refused, or pushed out by newer ones."""
+
+
+class MetricsPayload(Payload):
+    """How the daemon fares."""
+
+    at: float
+    """Seconds since 1970, UTC."""
+    uptime_s: float
+    rss_mib: float | None
+    """Memory of the process; null where the system does not tell."""
+    queues: QueueDepths
+    drops: Drops
+    turns: int
+    """Since the start."""
+    timings_ms: Timings | None
+    """Of the last turn that was spoken."""
+
+
 class PartialPayload(Payload):
     """The transcript of an utterance that still goes on; each replaces the one before."""
 

@@ -44,7 +44,7 @@ async def test_a_hub_that_comes_late_finds_status_info_state_and_mute_retained(
 
 
 async def test_says_state_and_info_before_online(broker: Mosquitto, state_folder: Path):
-    async with broker.hub() as hub, running_bus(broker.settings, state_folder) as bus:
+    async with broker.hub(f"{ROOT}/#") as hub, running_bus(broker.settings, state_folder) as bus:
         bus.info(InfoPayload(lifecycle=Lifecycle.READY, model="nano"))
         bus.state(Activity.LISTENING, "turn-1")
         said = await heard(hub, 4)
