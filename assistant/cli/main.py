@@ -5,7 +5,19 @@ from typing import NoReturn
 
 import typer
 
-from assistant.cli import ask, bench, config, demo, devices, evaluate, model, plugins, run, train
+from assistant.cli import (
+    ask,
+    bench,
+    config,
+    demo,
+    devices,
+    evaluate,
+    model,
+    mqtt,
+    plugins,
+    run,
+    train,
+)
 from assistant.errors import AssistantError, UserError
 
 app = typer.Typer(
@@ -21,6 +33,7 @@ app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 app.command("devices", epilog=devices.EXAMPLES)(devices.devices)
 app.add_typer(plugins.app, name="plugins")
 app.add_typer(config.app, name="config")
+app.add_typer(mqtt.app, name="mqtt")
 app.add_typer(model.app, name="model")
 app.add_typer(bench.app, name="bench")
 app.add_typer(train.app, name="train")

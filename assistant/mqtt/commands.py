@@ -16,9 +16,12 @@ class RefusedCommandError(AssistantError):
 class Command(BaseModel):
     """Something asked for; fields this version does not know are let through."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+    model_config = ConfigDict(
+        extra="ignore", frozen=True, strict=True, use_attribute_docstrings=True
+    )
 
     v: Literal[1] = 1
+    """Version of this payload."""
 
     @classmethod
     def from_text(cls, text: str) -> Self:
@@ -31,6 +34,7 @@ class Say(Command):
     """Say this text at the site, unasked: an announcement."""
 
     text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+    """What to say."""
 
     @classmethod
     def from_text(cls, text: str) -> Self:
@@ -50,6 +54,7 @@ class SetMute(Command):
     """Stop or resume listening to the microphone."""
 
     muted: bool
+    """Whether nothing shall be heard."""
 
     @classmethod
     def from_text(cls, text: str) -> Self:

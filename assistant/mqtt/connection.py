@@ -87,7 +87,10 @@ def read_credentials(settings: MqttSettings) -> Credentials:
 
 
 def open_client(
-    settings: MqttSettings, credentials: Credentials, identifier: str, will_topic: str
+    settings: MqttSettings,
+    credentials: Credentials,
+    identifier: str,
+    will_topic: str | None = None,
 ) -> aiomqtt.Client:
     """Make a client, not connected yet, that leaves `offline` on `will_topic` when it dies."""
     host, port = address(settings)
@@ -98,7 +101,7 @@ def open_client(
         password=credentials.password,
         tls_context=credentials.tls,
         identifier=identifier,
-        will=aiomqtt.Will(will_topic, "offline", qos=1, retain=True),
+        will=aiomqtt.Will(will_topic, "offline", qos=1, retain=True) if will_topic else None,
         clean_session=True,
         keepalive=settings.keepalive_s,
         timeout=_CALL_TIMEOUT_S,

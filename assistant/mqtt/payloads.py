@@ -18,6 +18,7 @@ class Payload(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     v: Literal[1] = VERSION
+    """Version of this payload."""
 
     def encode(self) -> bytes:
         """UTF-8 JSON; a value JSON does not know is written as its `str`."""
@@ -43,8 +44,11 @@ class InfoPayload(Payload):
     problem: str | None = None
     """Why `lifecycle` is `alert`, in one line."""
     model: str | None = None
+    """Its name; null while it loads."""
     microphone: str | None = None
+    """What is heard; null while nothing is."""
     plugins: tuple[str, ...] = ()
+    """The names of those that are loaded."""
     config_hash: str | None = None
     """Changes when a setting changes; secrets are not part of it."""
 
@@ -63,9 +67,11 @@ class StatePayload(Payload):
 
     state: Activity = Activity.IDLE
     turn: str | None = None
+    """For which turn; null when idle."""
     since: float
     """Seconds since 1970, UTC."""
     muted: bool = False
+    """Whether the microphone is."""
 
 
 class EventType(StrEnum):
@@ -87,10 +93,15 @@ class EventPayload(Payload):
     model_config = ConfigDict(extra="allow")
 
     event_type: EventType
+    """Says what stands beside: `started_by` for speech_start; `reason`, and `seconds` or `dropped`,
+    for speech_end; `intent`, `slots` and `confidence` for intent; `text` for reply; `message` for
+    error; `plugin`, `name` and `data` for plugin."""
     site: str
+    """Where."""
     at: float
     """Seconds since 1970, UTC."""
     turn: str | None = None
+    """In which turn; left out where it was in none."""
 
     def encode(self) -> bytes:
         """UTF-8 JSON without the fields that do not apply."""
@@ -101,15 +112,21 @@ class ReplyPayload(Payload):
     """An answer, or one part of it: (`turn`, `seq`) names it, so a repeated one can be told."""
 
     turn: str
+    """Names the turn; no other turn of any site has this name."""
     site: str
+    """Where it was asked, and where the answer belongs."""
     seq: int = Field(default=0, ge=0)
     """Counts the parts of one turn's answer."""
     text: str
+    """What to say."""
     final: bool = True
     """No part of this answer follows."""
     transcript: str
+    """What was understood; empty for what was said unasked."""
     intent: str | None
+    """`plugin.handler`; null for the model's own answer."""
     slots: dict[str, Any]
+    """What the intent was told."""
     confidence: float
     """Mean probability of the transcript's tokens, 0 to 1."""
     end_reason: EndReason
@@ -171,12 +188,13 @@ class MetricsPayload(Payload):
     at: float
     """Seconds since 1970, UTC."""
     uptime_s: float
+    """Seconds since the assistant was loaded."""
     rss_mib: float | None
     """Memory of the process; null where the system does not tell."""
     queues: QueueDepths
     drops: Drops
     turns: int
-    """Since the start."""
+    """Utterances answered, or tried to, since the start."""
     timings_ms: Timings | None
     """Of the last turn that was spoken."""
 
@@ -185,7 +203,10 @@ class PartialPayload(Payload):
     """The transcript of an utterance that still goes on; each replaces the one before."""
 
     turn: str
+    """The turn that this will be."""
     site: str
+    """Where somebody speaks."""
     seq: int = Field(ge=0)
     """Counts the partials of one turn."""
     text: str
+    """All that was understood so far."""

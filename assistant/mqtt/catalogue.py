@@ -1,0 +1,163 @@
+"""Every topic of one site: what is said on it or taken from it, and an example."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from assistant.mqtt.commands import Cancel, Command, Listen, Say, SetMute
+from assistant.mqtt.discovery import Discovery
+from assistant.mqtt.payloads import (
+    Activity,
+    Drops,
+    EventPayload,
+    EventType,
+    InfoPayload,
+    Lifecycle,
+    MetricsPayload,
+    PartialPayload,
+    Payload,
+    QueueDepths,
+    ReplyPayload,
+    StatePayload,
+)
+from assistant.mqtt.topics import CommandName, Topics
+from assistant.turn import EndReason, Timings
+
+_TURN = "5e0c7bd1a2f4"
+_AT = 1_767_603_600.0
+_TIMINGS = Timings(endpoint=700.0, encode=41.5, decode=88.0, handle=1.2, total=96.4)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One topic."""
+
+    topic: str
+    meaning: str
+    json: BaseModel | None = None
+    """An example of the JSON, whose class is its schema."""
+    text: dict[str, Any] | None = None
+    """The JSON Schema of the plain text, where that is said or taken."""
+    incoming: bool = False
+    """The assistant listens to it; else it publishes it."""
+    retained: bool = False
+    qos: int = 1
+
+    @property
+    def example(self) -> str:
+        """The payload as it goes over the wire; empty where any will do."""
+        match self.json:
+            case Payload():
+                return self.json.encode().decode()
+            case Command():
+                return self.json.model_dump_json(exclude_none=True)
+        return next(iter((self.text or {}).get("enum", [])), "")
+
+    def describe(self) -> dict[str, Any]:
+        """Everything about the topic; `schema` is the JSON Schema of its payload."""
+        mode: Any = "validation" if self.incoming else "serialization"
+        shapes = [self.json.model_json_schema(mode=mode)] if self.json else []
+        shapes += [{"contentMediaType": "text/plain", **self.text}] if self.text else []
+        return {
+            "direction": "in" if self.incoming else "out",
+            "retained": self.retained,
+            "qos": self.qos,
+            "meaning": self.meaning,
+            "schema": shapes[0] if len(shapes) == 1 else {"anyOf": shapes},
+        }
+
+
+def catalogue(topics: Topics) -> tuple[Entry, ...]:
+    """Every topic that is published, then every topic that is listened to."""
+    return (*_lasting(topics), *_passing(topics), *_commands(topics), *_home_assistant(topics))
+
+
+def _lasting(topics: Topics) -> tuple[Entry, ...]:
+    info = InfoPayload(
+        version="1.0",
+        lifecycle=Lifecycle.READY,
+        model="nano",
+        microphone="USB microphone",
+        plugins=("clock", "lights", "timer"),
+        config_hash="0123456789ab",
+    )
+    state = StatePayload(state=Activity.LISTENING, turn=_TURN, since=_AT)
+    there = {"enum": ["online", "offline"]}
+    return (
+        Entry(
+            topics.status,
+            "Whether the assistant is there; also its last will.",
+            text=there,
+            retained=True,
+        ),
+        Entry(topics.info, "What runs here, and what needs a person.", info, retained=True),
+        Entry(topics.state, "What the assistant is doing.", state, retained=True),
+        Entry(
+            topics.mute,
+            "Whether the microphone is muted: the applied value, not the wish.",
+            text={"enum": ["ON", "OFF"]},
+            retained=True,
+        ),
+    )
+
+
+def _passing(topics: Topics) -> tuple[Entry, ...]:
+    site = topics.site
+    details = {"intent": "lights.switch", "slots": {"state": "on", "room": "kitchen"}}
+    event = EventPayload.model_validate(
+        {"event_type": EventType.INTENT, "site": site, "at": _AT, "turn": _TURN, **details}
+    )
+    reply = ReplyPayload(
+        turn=_TURN,
+        site=site,
+        text="The kitchen light is on.",
+        transcript="turn on the kitchen light",
+        intent="lights.switch",
+        slots={"state": "on", "room": "kitchen"},
+        confidence=0.93,
+        end_reason=EndReason.SILENCE,
+        passes=6,
+        timings_ms=_TIMINGS,
+    )
+    metrics = MetricsPayload(
+        at=_AT,
+        uptime_s=3600.0,
+        rss_mib=312.5,
+        queues=QueueDepths(outbox=0, commands=0),
+        drops=Drops(audio_ms=0, utterances=0, messages=0, expired=0, commands=0),
+        turns=12,
+        timings_ms=_TIMINGS,
+    )
+    partial = PartialPayload(turn=_TURN, site=site, seq=0, text="turn on the")
+    return (
+        Entry(topics.event, "What just happened; what more is known stands beside it.", event),
+        Entry(topics.reply, "The answer to one turn.", reply),
+        Entry(topics.partial, "What was said so far; the next one replaces it.", partial, qos=0),
+        Entry(topics.metrics, "How the daemon fares, every 30 seconds.", metrics, qos=0),
+    )
+
+
+def _commands(topics: Topics) -> tuple[Entry, ...]:
+    said = {"type": "string", "minLength": 1}
+    switched = {"enum": ["ON", "OFF", "true", "false"]}
+    told: dict[CommandName, tuple[str, Command, dict[str, Any]]] = {
+        CommandName.SAY: ("Say this at the site, unasked.", Say(text="Dinner is ready."), said),
+        CommandName.LISTEN: ("Listen now, as after a wake word.", Listen(), {"type": "string"}),
+        CommandName.CANCEL: ("Give up the current turn.", Cancel(), {"type": "string"}),
+        CommandName.MUTE: ("Mute the microphone, or no longer.", SetMute(muted=True), switched),
+    }
+    return tuple(
+        Entry(topics.command(name), meaning, example, text, incoming=True)
+        for name, (meaning, example, text) in told.items()
+    )
+
+
+def _home_assistant(topics: Topics) -> tuple[Entry, ...]:
+    discovery = Discovery(topics, "<id>")
+    what = "The device and its entities, for Home Assistant."
+    when = "Home Assistant has started, so it is told everything again."
+    return (
+        Entry(discovery.topic, what, text={"contentMediaType": "application/json"}, retained=True),
+        Entry(discovery.birth_topic, when, text={"enum": ["online"]}, incoming=True),
+    )

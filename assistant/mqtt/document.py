@@ -1,0 +1,103 @@
+"""`docs/mqtt.md`, made from the models that are published and obeyed."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from assistant.mqtt.catalogue import Entry, catalogue
+from assistant.mqtt.recipes import RECIPES
+from assistant.mqtt.topics import Topics
+
+_HEAD = """\
+# MQTT
+
+<!-- Made by `assistant mqtt schema --markdown`; edit assistant/mqtt, not this file. -->
+
+Everything of one assistant is below `assistant/<site>/`; the first word (`mqtt.base_topic`) and
+`site` are settings. Payloads are UTF-8 JSON; `status` and `mute` are plain text. `v` is the version
+of a payload: it is raised when a field changes its meaning or goes. Fields may be added: let pass
+what you do not know.
+
+- The broker keeps what is *retained* for whoever comes late. Events and replies are not: they are
+  news. While the broker is away they wait on disk (`mqtt.outbox_count`, `mqtt.outbox_age_s`) and
+  arrive in order, at least once; (`turn`, `seq`) tells the copies of a reply.
+- A command that arrives *retained* is refused, for nobody knows how old it is. So is one that is
+  too large (`mqtt.max_payload_bytes`) or not understood. Each is one line in the log, one `error`
+  event and one more in `drops.commands` of the metrics.
+- `assistant mqtt schema` prints all of this as JSON Schema, keyed by topic; `assistant mqtt clean`
+  removes every retained message of this assistant from the broker.
+"""
+
+
+def document() -> str:
+    """Describe every topic, with its payload and an example, in Markdown."""
+    topics = Topics("assistant", "kitchen")
+    entries = catalogue(topics)
+    parts = [_HEAD, "## Topics\n", *_overview(entries, topics), ""]
+    for entry in entries:
+        parts += _section(entry, topics)
+    return "\n".join([*parts, RECIPES]).rstrip("\n")
+
+
+def _overview(entries: tuple[Entry, ...], topics: Topics) -> Iterator[str]:
+    yield "| topic | direction | retained | QoS | meaning |"
+    yield "| --- | --- | --- | --- | --- |"
+    for entry in entries:
+        direction, retained = "in" if entry.incoming else "out", "yes" if entry.retained else "no"
+        name = _name(entry, topics)
+        yield f"| `{name}` | {direction} | {retained} | {entry.qos} | {entry.meaning} |"
+
+
+def _section(entry: Entry, topics: Topics) -> Iterator[str]:
+    """A table of the payload's fields, and an example of it."""
+    if entry.json is None:
+        return
+    yield f"## `{_name(entry, topics)}`\n"
+    yield f"{entry.meaning}{_plain_text(entry.text)}\n"
+    whole = entry.json.model_json_schema(mode="validation" if entry.incoming else "serialization")
+    yield "| field | values | meaning |"
+    yield "| --- | --- | --- |"
+    for name, values, meaning in _fields(whole, whole):
+        yield f"| `{name}` | {values} | {meaning} |"
+    yield f"\n```json\n{json.dumps(json.loads(entry.example), ensure_ascii=False)}\n```\n"
+
+
+def _name(entry: Entry, topics: Topics) -> str:
+    return entry.topic.removeprefix(f"{topics.root}/")
+
+
+def _plain_text(schema: dict[str, Any] | None) -> str:
+    if schema is None:
+        return ""
+    if choices := schema.get("enum"):
+        return f" As text: {', '.join(f'`{choice}`' for choice in choices)}."
+    return " Plain text is taken whole." if "minLength" in schema else " Any text will do, or none."
+
+
+def _fields(whole: Any, node: Any, prefix: str = "") -> Iterator[tuple[str, str, str]]:
+    """Every field's dotted name, values and meaning, those of nested objects included."""
+    for name, given in node.get("properties", {}).items():
+        spec = _resolved(whole, given)
+        meaning = " ".join((given.get("description") or spec.get("description", "")).split())
+        yield prefix + name, _values(whole, given), meaning
+        yield from _fields(whole, spec, f"{prefix}{name}.")
+
+
+def _resolved(whole: Any, spec: Any) -> Any:
+    """What a reference refers to; of something or nothing, the something."""
+    some = [each for each in spec.get("anyOf", []) if each != {"type": "null"}]
+    spec = some[0] if len(some) == 1 else spec
+    return whole["$defs"][spec["$ref"].rpartition("/")[2]] if "$ref" in spec else spec
+
+
+def _values(whole: Any, spec: Any) -> str:
+    """Say what a field may be: its choices, or its type."""
+    if "anyOf" in spec:
+        return " or ".join(dict.fromkeys(_values(whole, kind) for kind in spec["anyOf"]))
+    if "$ref" in spec:
+        return _values(whole, _resolved(whole, spec))
+    if choices := spec.get("enum", [spec["const"]] if "const" in spec else None):
+        return ", ".join(f"`{choice}`" for choice in choices)
+    if "items" in spec:
+        return f"list of {_values(whole, spec['items'])}"
+    return str(spec.get("type", "anything"))

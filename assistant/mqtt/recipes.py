@@ -1,0 +1,78 @@
+"""The examples of `docs/mqtt.md`."""
+
+RECIPES = """\
+## Home Assistant
+
+With `mqtt.discovery` (the default) and the same broker, a device *Assistant kitchen* appears by
+itself under *Settings, Devices, MQTT*:
+
+| entity | what it is |
+| --- | --- |
+| `sensor.assistant_kitchen_state` | `idle`, `listening`, `processing` or `responding` |
+| `binary_sensor.assistant_kitchen_speaking` | on while somebody speaks to the assistant |
+| `event.assistant_kitchen_conversation` | every event, its details as attributes |
+| `switch.assistant_kitchen_mute` | the microphone |
+| `button.assistant_kitchen_listen`, `button.assistant_kitchen_cancel` | listen now; give up |
+| `notify.assistant_kitchen_say` | let it say something |
+| `binary_sensor.assistant_kitchen_problem` | on while something needs a person, and what |
+| `sensor.assistant_kitchen_latency`, `sensor.assistant_kitchen_memory` | diagnostics |
+
+Home Assistant is told of it on every connection, and again whenever it starts. To be rid of it, set
+`mqtt.discovery = false` and run `assistant mqtt clean`. MQTT has no platform for Assist satellites
+or media players, so the assistant is neither.
+
+Speak every answer through a loudspeaker, and announce that the washing is done:
+
+```yaml
+automation:
+  - alias: Speak what the assistant answers
+    mode: queued
+    triggers:
+      - trigger: mqtt
+        topic: assistant/kitchen/reply
+    actions:
+      - action: tts.speak
+        target:
+          entity_id: tts.piper
+        data:
+          media_player_entity_id: media_player.kitchen
+          message: "{{ trigger.payload_json.text }}"
+  - alias: Tell that the washing is done
+    triggers:
+      - trigger: state
+        entity_id: binary_sensor.washing_machine
+        to: "off"
+    actions:
+      - action: notify.send_message
+        target:
+          entity_id: notify.assistant_kitchen_say
+        data:
+          message: The washing is done.
+```
+
+## Node-RED
+
+Two nodes are enough: `event` in, `say` out. Import this (menu, *Import*), and set the broker:
+
+```json
+[
+  {"id": "heard", "type": "mqtt in", "topic": "assistant/kitchen/event", "qos": "1",
+   "datatype": "json", "broker": "hub", "wires": [["failed"]]},
+  {"id": "failed", "type": "switch", "property": "payload.event_type", "propertyType": "msg",
+   "rules": [{"t": "eq", "v": "error", "vt": "str"}], "outputs": 1, "wires": [["words"]]},
+  {"id": "words", "type": "change", "rules": [{"t": "set", "p": "payload", "pt": "msg",
+   "to": "Something went wrong.", "tot": "str"}], "wires": [["say"]]},
+  {"id": "say", "type": "mqtt out", "topic": "assistant/kitchen/say", "qos": "1",
+   "retain": "false", "broker": "hub", "wires": []},
+  {"id": "hub", "type": "mqtt-broker", "name": "hub", "broker": "localhost", "port": "1883"}
+]
+```
+
+## A shell
+
+```sh
+mosquitto_sub -v -t 'assistant/kitchen/#'
+mosquitto_pub -q 1 -t assistant/kitchen/say -m 'Dinner is ready.'
+mosquitto_pub -q 1 -t assistant/kitchen/mute/set -m ON
+```
+"""
