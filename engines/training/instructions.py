@@ -88,7 +88,7 @@ def write_pairs(
     """Write one JSON line for each recording and instruction; returns how many.
 
     Targets come from rules, or from `answerer` where one is given. The file appears whole or not
-    at all. Raises `InstructionsError` where it cannot be written or where there is nothing to write.
+    at all. Raises `InstructionsError` where it cannot be written or there is nothing to write.
     """
     part = path.with_name(path.name + ".part")
     count = 0
@@ -136,7 +136,8 @@ class LanguageModel:
     def __call__(self, rendered: str, question: str) -> str:
         """Ask about a rendered recording.
 
-        Raises `AnswererBusyError` where the server is away, slow or busy, `InstructionsError` otherwise.
+        Raises `AnswererBusyError` where the server is away, slow or busy, else
+        `InstructionsError`.
         """
         if not self.url.startswith(("http://", "https://")):
             raise InstructionsError(

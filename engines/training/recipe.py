@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from engines.llada import LLaDA
@@ -31,6 +32,7 @@ from engines.training.runs import (
 )
 from engines.training.stages import (
     InstructionBatches,
+    Interleaved,
     Weights,
     freeze,
     stage_loss,
@@ -87,6 +89,8 @@ class AdapterStage:
     sound: Sound
     weights: Weights
     adapters: Adapters
+    reads: bool = False
+    """Trained through, read a batch of the `lm` stage's text after each batch of sound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,16 +160,20 @@ def _lm(_stage: Stage, run: Path, path: Path, _: Options, _notes: list[str]) -> 
     torch.manual_seed(config.seed)
     model = LLaDA(config.shape)
     model.init_weights(0.04)
-    batches = TextBatches(
+    batches = _text(run, config, tokenizer, seed=config.seed)
+    return config, model, batches, lm_loss(config.block_length)
+
+
+def _text(run: Path, config: LmStage, tokenizer: Tokenizer, *, seed: int) -> TextBatches:
+    return TextBatches(
         read_pairs(run),
         tokenizer,
         size=config.batch_size,
         block_length=config.block_length,
         acoustic=config.acoustic,
         slots=config.slots,
-        seed=config.seed,
+        seed=seed,
     )
-    return config, model, batches, lm_loss(config.block_length)
 
 
 def _adapters(stage: Stage, run: Path, path: Path, options: Options, notes: list[str]) -> _Work:
@@ -176,13 +184,16 @@ def _adapters(stage: Stage, run: Path, path: Path, options: Options, notes: list
     _begin(stage, run, model)
     freeze(model, config.unfrozen if options.unfreeze else config.trained)
     block_length = model.config.block_length
-    batches = InstructionBatches(
+    batches: loop.Batches = InstructionBatches(
         mixture(run, config.sound, config.seed, notes),
         tokenizer,
         answers={pair.text: pair.answer for pair in read_pairs(run) if pair.answer},
         tasks=config.tasks,
         block_length=block_length,
     )
+    if config.reads and options.unfreeze:
+        text = configs.read(LmStage, configs.path_of("lm", run))
+        batches = Interleaved(batches, _text(run, text, tokenizer, seed=config.seed))
     return config, model, batches, stage_loss(block_length, config.weights)
 
 

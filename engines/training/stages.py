@@ -3,7 +3,8 @@
 `align`: the semantic adapter learns by the ASR objective, the rest frozen. It starts from what the
 encoder can already spell: each of its frames is also drawn towards the language model's own
 embedding of the piece that CTC hears there. `instruct`: both adapters learn to follow
-instructions; `unfreeze` trains everything behind the encoder through.
+instructions. Trained through, `instruct` also reads text between the sounds, so that the language
+model does not forget what it never hears.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,6 +21,8 @@ from engines.nano_model import Nano
 from engines.training.batches import Mixture, SpeechBatches
 from engines.training.diffusion import diffusion_loss, mask_responses
 from engines.training.encoder import ctc
+from engines.training.lm import lm_loss
+from engines.training.loop import Batches
 from engines.training.vocabulary import special_ids
 
 DESCRIBE = {"male": "a man", "female": "a woman"}
@@ -74,6 +77,18 @@ class InstructionBatches(SpeechBatches):
         return batch
 
 
+@dataclass(frozen=True, slots=True)
+class Interleaved:
+    """Speech, and after every batch of it one of text."""
+
+    speech: Batches
+    text: Batches
+
+    def batch(self, step: int) -> dict[str, Any]:
+        """Text at odd steps."""
+        return (self.text if step % 2 else self.speech).batch(step)
+
+
 def freeze(model: nn.Module, trained: tuple[str, ...]) -> None:
     """Let only the parameters whose names begin with one of `trained` move."""
     for name, parameter in model.named_parameters():
@@ -93,10 +108,13 @@ class Weights:
 def stage_loss(
     block_length: int, weights: Weights
 ) -> Callable[[nn.Module, dict[str, Any]], dict[str, Tensor]]:
-    """The diffusion loss over real speech, with its companions."""
+    """The diffusion loss over real speech, with its companions; over text, the loss of `lm`."""
+    text_loss = lm_loss(block_length)
 
     def loss(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
         assert isinstance(model, Nano)  # noqa: S101 - narrows the type for mypy
+        if "features" not in batch:
+            return text_loss(model.lm, batch)
         states, lengths = model.speech.encoder(batch["features"], batch["lengths"])
         prefix, prefix_lengths = model.speech.adapt(states, lengths)
         value, restored = diffusion_loss(
