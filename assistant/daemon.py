@@ -14,6 +14,7 @@ from assistant.audio.listener import Listener
 from assistant.audio.microphone import Lost, MicrophoneStatus
 from assistant.audio.source import Source
 from assistant.audio.vad import make_vad
+from assistant.clerk import Clerk
 from assistant.clock import Clock, SystemClock
 from assistant.dialogue import Dialogue, new_turn_id
 from assistant.errors import UserError
@@ -146,10 +147,14 @@ class Daemon:
         health.loaded(model=mind.name, plugins=plugins, config_hash=fingerprint(settings))
         await intents.start(outdoors)
         try:
+            vitals = Vitals(bus, dialogue, listener, clock, self._wall_time)
+            restarts = self._supervisor.restarts
+            clerk = Clerk(bus, dialogue, intents, vitals=vitals, health=health, restarts=restarts)
             background: _Background = {
                 "commands": partial(_obey_all, bus, dialogue, listener),
                 "watch": partial(self._watch, source, listener, health),
-                "metrics": Vitals(bus, dialogue, listener, clock, self._wall_time).run,
+                "metrics": vitals.run,
+                "requests": clerk.run,
             }
             await self._attend(bus, source, listener, dialogue, background)
         finally:

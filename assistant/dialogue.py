@@ -21,6 +21,8 @@ from assistant.worker import Worker
 
 NO_ANSWER = "I have no answer to that."
 """Said when no plugin answers and the model's own answer is empty."""
+NO_PLUGIN = "no plugin answers this, and the model answers only what it hears"
+"""Why words that came as text have no reply."""
 
 _T = TypeVar("_T")
 _log = structlog.get_logger(__name__)
@@ -108,6 +110,27 @@ class Dialogue:
         """Say `text` at this site, unasked."""
         self._publish(Reply(Turn(self._new_id(), self._site, ""), text, EndReason.TEXT))
         self._settle()
+
+    async def ask(self, text: str) -> Reply:
+        """Answer words that came as text; the reply is published as if they had been spoken.
+
+        Raises `AssistantError` when no plugin answers, and when the one that does has failed.
+        """
+        began = self._clock.now()
+        turn = Turn(self._new_id(), self._site, text)
+        result = await self._intents.handle(self._intents.match(text), turn)
+        if result is None:
+            raise AssistantError(NO_PLUGIN)
+        taken = _ms(self._clock.now() - began)
+        turn = replace(turn, intent=result.intent, slots=result.slots)
+        timings = Timings(handle=taken, total=taken)
+        reply = Reply(turn, result.text, EndReason.TEXT, timings=timings)
+        self._tell_intent(turn.id, result)
+        self._publish(reply)
+        self._settle()
+        if result.error is not None:
+            raise AssistantError(result.error)
+        return reply
 
     async def _take(self, event: Event) -> None:
         match event:

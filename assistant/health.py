@@ -18,7 +18,8 @@ class Health:
         """Sound came in, and no microphone was lost since."""
         self._bus, self._herald = bus, herald
         self._seen = progress_at
-        self._info = InfoPayload()
+        self.info = InfoPayload()
+        """What was last said."""
         self._announced = False
 
     def loaded(self, *, model: str, plugins: tuple[str, ...], config_hash: str) -> None:
@@ -33,7 +34,7 @@ class Health:
         if not self.listening:
             self.listening = True
             self._say(lifecycle=Lifecycle.READY, problem=None, microphone=microphone)
-            _log.info("listening", to=microphone, model=self._info.model)
+            _log.info("listening", to=microphone, model=self.info.model)
         if not self._announced:
             self._announced = True
             self._herald.ready()
@@ -46,7 +47,7 @@ class Health:
 
     def _say(self, **news: object) -> None:
         """Publish what is new, and nothing when a lost microphone is lost again."""
-        info = self._info.model_copy(update=news)
-        if info != self._info:
-            self._info = info
+        info = self.info.model_copy(update=news)
+        if info != self.info:
+            self.info = info
             self._bus.info(info)

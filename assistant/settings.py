@@ -183,6 +183,8 @@ class MqttSettings(Section):
     """A connection that is silent for longer is taken for dead."""
     max_payload_bytes: int = Field(default=65_536, ge=256, le=10_000_000)
     """A larger command is refused and counted."""
+    commands_per_s: float = Field(default=20.0, gt=0, le=10_000)
+    """On one topic; after a burst of five seconds' worth, more are dropped and counted."""
     outbox_count: int = Field(default=1000, ge=1, le=1_000_000)
     """Replies and events kept while the broker is away; the oldest are dropped and counted."""
     outbox_age_s: float = Field(default=3600.0, gt=0)

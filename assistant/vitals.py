@@ -53,7 +53,9 @@ class Vitals:
                 utterances=listener.dropped_utterances,
                 messages=counters.dropped,
                 expired=counters.expired,
-                commands=counters.refused_commands + counters.dropped_commands,
+                commands=counters.refused_commands
+                + counters.limited_commands
+                + counters.dropped_commands,
             ),
             turns=self._dialogue.counters.turns,
             timings_ms=self._dialogue.last_timings,

@@ -29,7 +29,8 @@ from assistant.mqtt.payloads import (
     ReplyPayload,
     StatePayload,
 )
-from assistant.mqtt.topics import Topics
+from assistant.mqtt.requests import Request, Response
+from assistant.mqtt.topics import RequestName, Topics
 from assistant.settings import MqttSettings
 from assistant.turn import Reply
 
@@ -91,8 +92,9 @@ class Bus:
             self.topics,
             self._link.counters,
             clock,
-            max_payload_bytes=settings.max_payload_bytes,
+            settings,
             report=lambda line: self.event(EventType.ERROR, message=line),
+            respond=self.respond,
         )
 
     async def run(self) -> None:
@@ -174,6 +176,14 @@ class Bus:
         """Every command, in order, for ever; meant for one consumer."""
         return self._inbox.commands()
 
+    def requests(self) -> AsyncIterator[Request]:
+        """Every request, in order, for ever; meant for one consumer, which responds to each."""
+        return self._inbox.requests()
+
+    def respond(self, name: RequestName, response: Response) -> None:
+        """Answer a request; whoever asked has gone when the broker has, so it is not kept."""
+        self._link.send(Message(self.topics.response(name), response.encode()))
+
     @property
     def queues(self) -> QueueDepths:
         """How much waits, either way."""
@@ -196,7 +206,7 @@ class Bus:
     @property
     def _subscriptions(self) -> tuple[str, ...]:
         births = (self._discovery.birth_topic,) if self._discovery else ()
-        return (*self.topics.commands, *births)
+        return (*self.topics.incoming, *births)
 
     @property
     def _info_message(self) -> Message:

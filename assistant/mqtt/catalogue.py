@@ -21,12 +21,49 @@ from assistant.mqtt.payloads import (
     ReplyPayload,
     StatePayload,
 )
-from assistant.mqtt.topics import CommandName, Topics
+from assistant.mqtt.requests import (
+    Ask,
+    AskResponse,
+    Diagnose,
+    DiagnosticsPart,
+    DiagnosticsResponse,
+    ListPlugins,
+    PluginPart,
+    PluginsPart,
+    PluginsResponse,
+    Request,
+    Response,
+)
+from assistant.mqtt.topics import CommandName, RequestName, Topics
 from assistant.turn import EndReason, Timings
 
 _TURN = "5e0c7bd1a2f4"
 _AT = 1_767_603_600.0
 _TIMINGS = Timings(endpoint=700.0, encode=41.5, decode=88.0, handle=1.2, total=96.4)
+_SLOTS = {"state": "on", "room": "kitchen"}
+_METRICS = MetricsPayload(
+    at=_AT,
+    uptime_s=3600.0,
+    rss_mib=312.5,
+    queues=QueueDepths(outbox=0, commands=0),
+    drops=Drops(audio_ms=0, utterances=0, messages=0, expired=0, commands=0),
+    turns=12,
+    timings_ms=_TIMINGS,
+)
+_PLUGINS = PluginsPart(
+    plugins=(PluginPart(name="clock", intents=("clock.time",), examples=("what time is it",)),),
+    problems=(),
+)
+_DIAGNOSTICS = DiagnosticsPart(
+    versions={"python": "3.11.2", "assistant": "1.0"},
+    model="nano",
+    microphone="USB microphone",
+    problem=None,
+    messages={"published": 120, "dropped": 0},
+    turns={"turns": 12, "replies": 12},
+    restarts={},
+    metrics=_METRICS,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +107,8 @@ class Entry:
 
 def catalogue(topics: Topics) -> tuple[Entry, ...]:
     """Every topic that is published, then every topic that is listened to."""
-    return (*_lasting(topics), *_passing(topics), *_commands(topics), *_home_assistant(topics))
+    said = (*_lasting(topics), *_passing(topics))
+    return (*said, *_commands(topics), *_requests(topics), *_home_assistant(topics))
 
 
 def _lasting(topics: Topics) -> tuple[Entry, ...]:
@@ -104,37 +142,31 @@ def _lasting(topics: Topics) -> tuple[Entry, ...]:
 
 def _passing(topics: Topics) -> tuple[Entry, ...]:
     site = topics.site
-    details = {"intent": "lights.switch", "slots": {"state": "on", "room": "kitchen"}}
+    details = {"intent": "lights.switch", "slots": _SLOTS, "confidence": 1.0}
     event = EventPayload.model_validate(
         {"event_type": EventType.INTENT, "site": site, "at": _AT, "turn": _TURN, **details}
     )
-    reply = ReplyPayload(
+    partial = PartialPayload(turn=_TURN, site=site, seq=0, text="turn on the")
+    return (
+        Entry(topics.event, "What just happened; what more is known stands beside it.", event),
+        Entry(topics.reply, "The answer to one turn.", _reply(site)),
+        Entry(topics.partial, "What was said so far; the next one replaces it.", partial, qos=0),
+        Entry(topics.metrics, "How the daemon fares, every 30 seconds.", _METRICS, qos=0),
+    )
+
+
+def _reply(site: str) -> ReplyPayload:
+    return ReplyPayload(
         turn=_TURN,
         site=site,
         text="The kitchen light is on.",
         transcript="turn on the kitchen light",
         intent="lights.switch",
-        slots={"state": "on", "room": "kitchen"},
+        slots=_SLOTS,
         confidence=0.93,
         end_reason=EndReason.SILENCE,
         passes=6,
         timings_ms=_TIMINGS,
-    )
-    metrics = MetricsPayload(
-        at=_AT,
-        uptime_s=3600.0,
-        rss_mib=312.5,
-        queues=QueueDepths(outbox=0, commands=0),
-        drops=Drops(audio_ms=0, utterances=0, messages=0, expired=0, commands=0),
-        turns=12,
-        timings_ms=_TIMINGS,
-    )
-    partial = PartialPayload(turn=_TURN, site=site, seq=0, text="turn on the")
-    return (
-        Entry(topics.event, "What just happened; what more is known stands beside it.", event),
-        Entry(topics.reply, "The answer to one turn.", reply),
-        Entry(topics.partial, "What was said so far; the next one replaces it.", partial, qos=0),
-        Entry(topics.metrics, "How the daemon fares, every 30 seconds.", metrics, qos=0),
     )
 
 
@@ -151,6 +183,36 @@ def _commands(topics: Topics) -> tuple[Entry, ...]:
         Entry(topics.command(name), meaning, example, text, incoming=True)
         for name, (meaning, example, text) in told.items()
     )
+
+
+def _requests(topics: Topics) -> tuple[Entry, ...]:
+    told: tuple[tuple[str, Request, str, Response], ...] = (
+        (
+            "Answer this text as if it had been spoken.",
+            Ask(text="turn on the kitchen light", transaction="7"),
+            "The reply, which is published as `reply`, too; an error when no plugin answers.",
+            AskResponse(data=_reply(topics.site), transaction="7"),
+        ),
+        (
+            "Say which plugins there are.",
+            ListPlugins(transaction="8"),
+            "What is understood without the model, and what could not be loaded.",
+            PluginsResponse(data=_PLUGINS, transaction="8"),
+        ),
+        (
+            "Say how the daemon fares.",
+            Diagnose(transaction="9"),
+            "What one wants to know before asking for help.",
+            DiagnosticsResponse(data=_DIAGNOSTICS, transaction="9"),
+        ),
+    )
+    entries: list[Entry] = []
+    for asked, request, responded, response in told:
+        name = request.name
+        words = {"type": "string", **({"minLength": 1} if name is RequestName.ASK else {})}
+        entries.append(Entry(topics.request(name), asked, request, words, incoming=True))
+        entries.append(Entry(topics.response(name), responded, response))
+    return tuple(entries)
 
 
 def _home_assistant(topics: Topics) -> tuple[Entry, ...]:

@@ -1,16 +1,22 @@
 """What others may ask of this assistant: bytes from outside become a command or a refusal."""
 
 import json
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from assistant.errors import AssistantError
 from assistant.mqtt.topics import CommandName
 
+Transaction = str | int | float
+"""What a requester knows its request by."""
+
 
 class RefusedCommandError(AssistantError):
     """A command that cannot be obeyed; the message is one line that says why."""
+
+    transaction: Transaction | None = None
+    """Of a request, when that much of it could be read."""
 
 
 class Command(BaseModel):
@@ -67,6 +73,7 @@ class SetMute(Command):
         raise RefusedCommandError('expected ON, OFF, true, false or {"muted": true}')
 
 
+_C = TypeVar("_C", bound=Command)
 _MODELS: dict[CommandName, type[Command]] = {
     CommandName.SAY: Say,
     CommandName.LISTEN: Listen,
@@ -80,7 +87,11 @@ def parse_command(name: CommandName, payload: bytes) -> Command:
 
     Raises `RefusedCommandError`, in one line, for anything else.
     """
-    model = _MODELS[name]
+    return read_payload(_MODELS[name], payload)
+
+
+def read_payload(model: type[_C], payload: bytes) -> _C:
+    """Read what `model` describes; raises `RefusedCommandError` as `parse_command` does."""
     try:
         text = payload.decode()
         if text.lstrip().startswith("{"):

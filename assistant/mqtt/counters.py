@@ -15,6 +15,8 @@ class Counters:
     """Too old when the broker returned."""
     refused_commands: int = 0
     """Retained, too large, or not understood."""
+    limited_commands: int = 0
+    """Over the rate of their topic."""
     dropped_commands: int = 0
     """Pushed out of the full queue by newer ones."""
     connects: int = 0

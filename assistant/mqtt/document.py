@@ -23,10 +23,16 @@ what you do not know.
   arrive in order, at least once; (`turn`, `seq`) tells the copies of a reply.
 - A command that arrives *retained* is refused, for nobody knows how old it is. So is one that is
   too large (`mqtt.max_payload_bytes`) or not understood. Each is one line in the log, one `error`
-  event and one more in `drops.commands` of the metrics.
+  event and one more in `drops.commands` of the metrics. More than `mqtt.commands_per_s` on one
+  topic are dropped and counted.
+- A request on `request/<name>` is answered on `response/<name>`: `data`, `status` (`ok` or
+  `error`), `error` when there is one, and the request's `transaction`. Requests are answered one
+  after the other; one that is retained, or over the rate, is not answered at all.
 - `assistant mqtt schema` prints all of this as JSON Schema, keyed by topic; `assistant mqtt clean`
   removes every retained message of this assistant from the broker.
 """
+_TOLD_ELSEWHERE = {"ReplyPayload", "MetricsPayload"}
+"""Payloads with a section of their own, which are not told again inside another."""
 
 
 def document() -> str:
@@ -80,13 +86,13 @@ def _fields(whole: Any, node: Any, prefix: str = "") -> Iterator[tuple[str, str,
         spec = _resolved(whole, given)
         meaning = " ".join((given.get("description") or spec.get("description", "")).split())
         yield prefix + name, _values(whole, given), meaning
-        yield from _fields(whole, spec, f"{prefix}{name}.")
+        if spec.get("title") not in _TOLD_ELSEWHERE:
+            yield from _fields(whole, spec, f"{prefix}{name}.")
 
 
 def _resolved(whole: Any, spec: Any) -> Any:
-    """What a reference refers to; of something or nothing, the something."""
-    some = [each for each in spec.get("anyOf", []) if each != {"type": "null"}]
-    spec = some[0] if len(some) == 1 else spec
+    """What a reference refers to; of several kinds, the first."""
+    spec = spec.get("anyOf", [spec])[0]
     return whole["$defs"][spec["$ref"].rpartition("/")[2]] if "$ref" in spec else spec
 
 

@@ -1,27 +1,35 @@
-"""Commands from outside, vetted, counted and queued."""
+"""Commands and requests from outside, vetted, limited, counted and queued."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from typing import TypeVar
 
 import structlog
 
 from assistant.clock import Clock
 from assistant.mqtt.commands import Command, RefusedCommandError, parse_command
 from assistant.mqtt.counters import Counters
-from assistant.mqtt.topics import Topics
+from assistant.mqtt.limits import TokenBucket
+from assistant.mqtt.requests import Request, Response, parse_request
+from assistant.mqtt.topics import RequestName, Topics
+from assistant.settings import MqttSettings
 
-_log = structlog.get_logger(__name__)
-
+BURST_S = 5.0
+"""A topic that was silent may bring the messages of so many seconds at once."""
 _CAPACITY = 64
 _REPORT_BURST = 20
 _REPORTS_PER_S = 1.0
 
+_log = structlog.get_logger(__name__)
+_C = TypeVar("_C", bound=Command)
+
 
 class Inbox:
-    """A bounded queue of commands; when it is full the oldest is dropped and counted.
+    """Two bounded queues, of commands and of requests; a full one drops its oldest, and counts it.
 
     Nothing that arrives can raise: what cannot be obeyed is counted and reported, as one line in
-    the log and through `report`. A flood of it is counted in full but reported once a second.
+    the log and through `report`, and a request is refused through `respond`. A flood is counted in
+    full but reported once a second, and what is over the rate of its topic is not even read.
     """
 
     def __init__(
@@ -29,62 +37,79 @@ class Inbox:
         topics: Topics,
         counters: Counters,
         clock: Clock,
+        settings: MqttSettings,
         *,
-        max_payload_bytes: int,
         report: Callable[[str], None],
+        respond: Callable[[RequestName, Response], None],
     ) -> None:
-        """`report` is called with one line for each command that is refused or dropped."""
+        """`report` is called with one line for each message that is refused or dropped."""
         self._topics = topics
         self._counters = counters
-        self._clock = clock
-        self._max_payload_bytes = max_payload_bytes
+        self._settings = settings
         self._report = report
-        self._queue: asyncio.Queue[Command] = asyncio.Queue(_CAPACITY)
-        self._allowance = float(_REPORT_BURST)
-        self._allowed_at = clock.now()
+        self._respond = respond
+        self._commands: asyncio.Queue[Command] = asyncio.Queue(_CAPACITY)
+        self._requests: asyncio.Queue[Request] = asyncio.Queue(_CAPACITY)
+        self._reports = TokenBucket(clock, per_s=_REPORTS_PER_S, burst=_REPORT_BURST)
+        per_s = settings.commands_per_s
+        self._limits = {
+            topic: TokenBucket(clock, per_s=per_s, burst=max(1.0, per_s * BURST_S))
+            for topic in topics.incoming
+        }
 
     def take(self, topic: str, payload: bytes, *, retained: bool) -> None:
-        """Vet one message and queue its command; a topic that is no command is passed over."""
+        """Vet one message and queue it; a topic that is not listened to is passed over."""
         name = self._topics.parse(topic)
         if name is None:
             return
+        if not self._limits[topic].take():
+            self._counters.limited_commands += 1
+            most = f"more than {self._settings.commands_per_s:g} a second (mqtt.commands_per_s)"
+            self._tell(f"dropped a message on {topic}: {most}")
+            return
         try:
             self._vet(payload, retained=retained)
-            command = parse_command(name, payload)
+            if isinstance(name, RequestName):
+                self._put(self._requests, parse_request(name, payload))
+            else:
+                self._put(self._commands, parse_command(name, payload))
         except RefusedCommandError as error:
             self._counters.refused_commands += 1
             self._tell(f"refused a command on {topic}: {error}")
-            return
-        if self._queue.full():
-            self._queue.get_nowait()
-            self._counters.dropped_commands += 1
-            self._tell(f"dropped a command: more than {_CAPACITY} wait")
-        self._queue.put_nowait(command)
+            if isinstance(name, RequestName) and not retained:
+                refusal = Response(status="error", error=str(error), transaction=error.transaction)
+                self._respond(name, refusal)
 
     @property
     def depth(self) -> int:
-        """How many commands wait."""
-        return self._queue.qsize()
+        """How many commands and requests wait."""
+        return self._commands.qsize() + self._requests.qsize()
 
     async def commands(self) -> AsyncIterator[Command]:
         """Every command, in order, for ever; meant for one consumer."""
         while True:
-            yield await self._queue.get()
+            yield await self._commands.get()
+
+    async def requests(self) -> AsyncIterator[Request]:
+        """Every request, in order, for ever; meant for one consumer."""
+        while True:
+            yield await self._requests.get()
 
     def _vet(self, payload: bytes, *, retained: bool) -> None:
         if retained:
             raise RefusedCommandError("it is retained, so it may be old: send it without")
-        if len(payload) > self._max_payload_bytes:
-            size = f"{len(payload)} bytes, over {self._max_payload_bytes}"
+        if len(payload) > self._settings.max_payload_bytes:
+            size = f"{len(payload)} bytes, over {self._settings.max_payload_bytes}"
             raise RefusedCommandError(f"it has {size} (mqtt.max_payload_bytes)")
 
+    def _put(self, queue: asyncio.Queue[_C], command: _C) -> None:
+        if queue.full():
+            queue.get_nowait()
+            self._counters.dropped_commands += 1
+            self._tell(f"dropped a command: more than {_CAPACITY} wait")
+        queue.put_nowait(command)
+
     def _tell(self, line: str) -> None:
-        now = self._clock.now()
-        earned = (now - self._allowed_at) * _REPORTS_PER_S
-        self._allowance = min(self._allowance + earned, _REPORT_BURST)
-        self._allowed_at = now
-        if self._allowance < 1:
-            return
-        self._allowance -= 1
-        _log.warning(line)
-        self._report(line)
+        if self._reports.take():
+            _log.warning(line)
+            self._report(line)

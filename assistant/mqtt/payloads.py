@@ -162,7 +162,7 @@ class QueueDepths(BaseModel):
     outbox: int
     """Replies and events that the broker has not acknowledged."""
     commands: int
-    """Commands not yet obeyed."""
+    """Commands not yet obeyed and requests not yet answered."""
 
 
 class Drops(BaseModel):
@@ -179,7 +179,7 @@ class Drops(BaseModel):
     expired: int
     """Too old when the broker returned."""
     commands: int
-    """Refused, or pushed out by newer ones."""
+    """Refused, over the rate, or pushed out by newer ones."""
 
 
 class MetricsPayload(Payload):

@@ -74,5 +74,6 @@ Two nodes are enough: `event` in, `say` out. Import this (menu, *Import*), and s
 mosquitto_sub -v -t 'assistant/kitchen/#'
 mosquitto_pub -q 1 -t assistant/kitchen/say -m 'Dinner is ready.'
 mosquitto_pub -q 1 -t assistant/kitchen/mute/set -m ON
+mosquitto_rr -t assistant/kitchen/request/ask -e assistant/kitchen/response/ask -m 'what time is it'
 ```
 """

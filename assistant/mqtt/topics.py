@@ -13,6 +13,14 @@ class CommandName(StrEnum):
     MUTE = "mute/set"
 
 
+class RequestName(StrEnum):
+    """The last part of the topic of a request, and of its response."""
+
+    ASK = "ask"
+    PLUGINS = "plugins"
+    DIAGNOSTICS = "diagnostics"
+
+
 @dataclass(frozen=True, slots=True)
 class Topics:
     """The topics of one site, all below `<base>/<site>`.
@@ -72,14 +80,20 @@ class Topics:
         """Where this site listens for one command."""
         return f"{self.root}/{name}"
 
-    @property
-    def commands(self) -> tuple[str, ...]:
-        """Every topic this site listens to."""
-        return tuple(self.command(name) for name in CommandName)
+    def request(self, name: RequestName) -> str:
+        """Where this site listens for one request."""
+        return f"{self.root}/request/{name}"
 
-    def parse(self, topic: str) -> CommandName | None:
-        """Which command an incoming topic names; None for a topic that is not this site's."""
-        prefix, found, rest = topic.partition(f"{self.root}/")
-        if prefix or not found or rest not in set(CommandName):
-            return None
-        return CommandName(rest)
+    def response(self, name: RequestName) -> str:
+        """Where one request is answered; never retained."""
+        return f"{self.root}/response/{name}"
+
+    @property
+    def incoming(self) -> dict[str, CommandName | RequestName]:
+        """Every topic this site listens to, and what it names."""
+        commands = {self.command(name): name for name in CommandName}
+        return {**commands, **{self.request(name): name for name in RequestName}}
+
+    def parse(self, topic: str) -> CommandName | RequestName | None:
+        """What an incoming topic names; None for one that is not this site's."""
+        return self.incoming.get(topic)

@@ -12,7 +12,7 @@ from assistant.cli.mqtt import app
 from assistant.mqtt.catalogue import Entry, catalogue
 from assistant.mqtt.discovery import Discovery
 from assistant.mqtt.recipes import RECIPES
-from assistant.mqtt.topics import Topics
+from assistant.mqtt.topics import RequestName, Topics
 
 TOPICS = Topics("assistant", "kitchen")
 ENTRIES = {entry.topic: entry for entry in catalogue(TOPICS)}
@@ -35,7 +35,8 @@ def published() -> set[str]:
 def test_every_topic_is_in_it():
     discovery = Discovery(TOPICS, "<id>")
     around = {discovery.topic, discovery.birth_topic}
-    assert ENTRIES.keys() == published() | {*TOPICS.commands} | around
+    responses = {TOPICS.response(name) for name in RequestName}
+    assert ENTRIES.keys() == published() | {*TOPICS.incoming} | responses | around
 
 
 @pytest.mark.parametrize("entry", ENTRIES.values(), ids=ENTRIES)

@@ -77,7 +77,7 @@ def test_every_entity_reads_what_is_published_and_asks_what_is_obeyed(key: str):
     component = components()[key]
     read = {component[name] for name in component if name.endswith(("state_topic", "utes_topic"))}
     assert read <= PUBLISHED
-    assert {component[name] for name in component if name == "command_topic"} <= {*TOPICS.commands}
+    assert {component[name] for name in component if name == "command_topic"} <= {*TOPICS.incoming}
 
 
 def test_the_device_says_who_it_is_who_says_so_and_when_it_is_there():

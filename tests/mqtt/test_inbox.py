@@ -1,12 +1,16 @@
 """The vetting of commands, without a broker."""
 
+import json
+
 import pytest
 
 from assistant.clock import SystemClock
 from assistant.mqtt.commands import Cancel, Listen, Say, SetMute
 from assistant.mqtt.counters import Counters
 from assistant.mqtt.inbox import Inbox
-from assistant.mqtt.topics import Topics
+from assistant.mqtt.requests import Ask, Diagnose, ListPlugins, Request, Response
+from assistant.mqtt.topics import RequestName, Topics
+from assistant.settings import MqttSettings
 
 
 class HandClock(SystemClock):
@@ -21,16 +25,18 @@ class HandClock(SystemClock):
 class Box:
     """An inbox and what it reported."""
 
-    def __init__(self) -> None:
+    def __init__(self, commands_per_s: float = 20.0) -> None:
         self.counters = Counters()
         self.clock = HandClock()
         self.reports: list[str] = []
+        self.responses: list[tuple[RequestName, Response]] = []
         self.inbox = Inbox(
             Topics("assistant", "kitchen"),
             self.counters,
             self.clock,
-            max_payload_bytes=256,
+            MqttSettings(max_payload_bytes=256, commands_per_s=commands_per_s),
             report=self.reports.append,
+            respond=lambda name, response: self.responses.append((name, response)),
         )
 
     def take(self, name: str, payload: bytes, *, retained: bool = False) -> None:
@@ -74,7 +80,68 @@ def test_counts_a_flood_in_full_but_reports_it_once_a_second():
     for _ in range(1000):
         box.take("say", b"\xff")
     assert len(box.reports) == 22
-    assert box.counters.refused_commands == 2000
+    counters = box.counters
+    assert (counters.refused_commands, counters.limited_commands) == (140, 1860)
+
+
+async def test_each_topic_has_a_rate_of_its_own_and_regains_it():
+    box = Box(commands_per_s=2.0)
+    for _ in range(15):
+        box.take("cancel", b"")
+    assert box.counters.limited_commands == 5
+    assert "more than 2 a second (mqtt.commands_per_s)" in box.reports[-1]
+    box.take("listen", b"")
+    assert box.counters.limited_commands == 5
+    box.clock.seconds += 1
+    for _ in range(3):
+        box.take("cancel", b"")
+    assert box.counters.limited_commands == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "payload", "request_"),
+    [
+        ("ask", b" what time is it ", Ask(text="what time is it")),
+        ("ask", b'{"text": "hi", "transaction": "a7"}', Ask(text="hi", transaction="a7")),
+        ("plugins", b"", ListPlugins()),
+        ("plugins", b'{"transaction": 7}', ListPlugins(transaction=7)),
+        ("diagnostics", b"{}", Diagnose()),
+    ],
+)
+async def test_understands_requests(name: str, payload: bytes, request_: Request):
+    box = Box()
+    box.take(f"request/{name}", payload)
+    assert await anext(box.inbox.requests()) == request_
+    assert (box.reports, box.responses, box.inbox.depth) == ([], [], 0)
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason", "transaction"),
+    [
+        (b'{"transaction": "a7"}', "text: Field required", "a7"),
+        (b'{"transaction": [1], "text": "hi"}', "transaction.str: ", None),
+        (b"{", "begins like JSON but is not", None),
+        (b'{"transaction":' * 5_000, "over 256", None),
+        (b"\xff", "it is not UTF-8", None),
+    ],
+)
+def test_a_bad_request_is_answered_with_the_reason(
+    payload: bytes, reason: str, transaction: str | None
+):
+    box = Box()
+    box.take("request/ask", payload)
+    [(name, response)] = box.responses
+    assert (name, response.status, response.transaction) == ("ask", "error", transaction)
+    assert reason in (response.error or "")
+    assert reason in box.reports[0]
+    assert json.loads(response.encode())["data"] == {}
+
+
+def test_nobody_waits_for_the_answer_to_a_retained_request():
+    box = Box()
+    box.take("request/plugins", b"", retained=True)
+    assert box.counters.refused_commands == 1
+    assert box.responses == []
 
 
 async def test_a_full_queue_gives_way_to_the_newest():

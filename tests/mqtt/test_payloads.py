@@ -14,7 +14,7 @@ from assistant.mqtt.payloads import (
     ReplyPayload,
     StatePayload,
 )
-from assistant.mqtt.topics import CommandName, Topics
+from assistant.mqtt.topics import CommandName, RequestName, Topics
 from assistant.settings import load
 from assistant.turn import EndReason, Reply, Timings, Turn
 
@@ -89,12 +89,16 @@ def test_every_payload_has_a_documented_schema():
 def test_topics_follow_the_layout():
     topics = Topics("assistant", "kitchen")
     assert topics.status == "assistant/kitchen/status"
-    assert topics.commands == (
+    assert topics.response(RequestName.ASK) == "assistant/kitchen/response/ask"
+    assert [*topics.incoming] == [
         "assistant/kitchen/say",
         "assistant/kitchen/listen",
         "assistant/kitchen/cancel",
         "assistant/kitchen/mute/set",
-    )
+        "assistant/kitchen/request/ask",
+        "assistant/kitchen/request/plugins",
+        "assistant/kitchen/request/diagnostics",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -102,6 +106,9 @@ def test_topics_follow_the_layout():
     [
         ("assistant/kitchen/say", CommandName.SAY),
         ("assistant/kitchen/mute/set", CommandName.MUTE),
+        ("assistant/kitchen/request/ask", RequestName.ASK),
+        ("assistant/kitchen/ask", None),
+        ("assistant/kitchen/response/ask", None),
         ("assistant/kitchen/mute", None),
         ("assistant/kitchen/", None),
         ("assistant/kitchen2/say", None),
@@ -109,7 +116,7 @@ def test_topics_follow_the_layout():
         ("assistant/kitchen/assistant/kitchen/say", None),
     ],
 )
-def test_parses_only_the_commands_of_its_own_site(topic: str, name: CommandName | None):
+def test_parses_only_what_its_own_site_is_asked(topic: str, name: CommandName | RequestName | None):
     assert Topics("assistant", "kitchen").parse(topic) is name
 
 

@@ -1,0 +1,109 @@
+"""Answers the requests that come over MQTT."""
+
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.metadata import version
+
+import structlog
+
+from assistant.dialogue import Dialogue
+from assistant.errors import AssistantError
+from assistant.health import Health
+from assistant.intents import Intents
+from assistant.mqtt.bus import Bus
+from assistant.mqtt.payloads import ReplyPayload
+from assistant.mqtt.requests import (
+    Ask,
+    AskResponse,
+    Diagnose,
+    DiagnosticsPart,
+    DiagnosticsResponse,
+    ListPlugins,
+    PluginPart,
+    PluginsPart,
+    PluginsResponse,
+    ProblemPart,
+    Request,
+    Response,
+)
+from assistant.vitals import Vitals
+
+_PACKAGES = ("assistant", "aiomqtt", "numpy", "onnxruntime")
+
+_log = structlog.get_logger(__name__)
+
+
+class Clerk:
+    """Answers one request after the other, whatever becomes of each."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        dialogue: Dialogue,
+        intents: Intents,
+        *,
+        vitals: Vitals,
+        health: Health,
+        restarts: Mapping[str, int],
+    ) -> None:
+        """`restarts` counts the failures of the daemon's tasks."""
+        self._bus, self._dialogue, self._intents = bus, dialogue, intents
+        self._vitals, self._health, self._restarts = vitals, health, restarts
+
+    async def run(self) -> None:
+        """Answer every request of the bus, until cancelled."""
+        async for request in self._bus.requests():
+            response = await self.answer(request)
+            told = response.model_copy(update={"transaction": request.transaction})
+            self._bus.respond(request.name, told)
+
+    async def answer(self, request: Request) -> Response:
+        """Answer one request; what goes wrong is in the response."""
+        try:
+            match request:
+                case Ask(text=text):
+                    reply = await self._dialogue.ask(text)
+                    return AskResponse(data=ReplyPayload.of(reply))
+                case ListPlugins():
+                    return PluginsResponse(data=self._plugins())
+                case Diagnose():
+                    return DiagnosticsResponse(data=self._diagnostics())
+        except AssistantError as error:
+            return Response(status="error", error=str(error))
+        except Exception as error:  # noqa: BLE001 - one request must not cost the others
+            _log.exception("request failed", name=request.name)
+            return Response(status="error", error=f"{type(error).__name__}: {error}")
+        return Response(status="error", error=f"{request.name} is not known here")
+
+    def _plugins(self) -> PluginsPart:
+        return PluginsPart(
+            plugins=tuple(
+                PluginPart(
+                    name=loaded.plugin.name,
+                    intents=tuple(bound.intent for bound in loaded.handlers),
+                    examples=tuple(
+                        example for bound in loaded.handlers for example in bound.handler.examples
+                    ),
+                )
+                for loaded in self._intents.plugins
+            ),
+            problems=tuple(
+                ProblemPart(plugin=problem.plugin, reason=problem.reason)
+                for problem in self._intents.problems
+            ),
+        )
+
+    def _diagnostics(self) -> DiagnosticsPart:
+        info = self._health.info
+        versions = {"python": platform.python_version()}
+        return DiagnosticsPart(
+            versions=versions | {package: version(package) for package in _PACKAGES},
+            model=info.model,
+            microphone=info.microphone,
+            problem=info.problem,
+            messages=asdict(self._bus.counters),
+            turns=asdict(self._dialogue.counters),
+            restarts=dict(self._restarts),
+            metrics=self._vitals.measure(),
+        )

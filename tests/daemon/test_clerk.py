@@ -1,0 +1,180 @@
+"""Requests over MQTT, and what they are answered."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Self
+
+import numpy as np
+
+from assistant.audio.source import FRAME_SAMPLES, FileSource, Frame
+from assistant.clerk import Clerk
+from assistant.clock import SystemClock
+from assistant.daemon import Daemon
+from assistant.dialogue import NO_PLUGIN, Dialogue
+from assistant.herald import SilentHerald
+from assistant.intents import HandlerResult
+from assistant.mqtt.requests import Ask, Request, Response
+from assistant.settings import EngineSettings, Settings
+from tests.daemon.support import FakeBus, FakeIntents, FakeMind, FakeWorker
+from tests.support.broker import Mosquitto
+from tests.support.bus import heard
+
+ROOT = "assistant/kitchen"
+PATIENCE_S = 20.0
+
+TIME = HandlerResult("clock.time", {}, "It is nine.", 1.0)
+BROKEN = HandlerResult("bad.luck", {}, "The bad plugin failed.", 1.0, error="bad.luck: at x.py:1")
+
+
+class AskedBus(FakeBus):
+    """A bus with requests waiting, and a place for the responses."""
+
+    def __init__(self, *requests: Request) -> None:
+        super().__init__()
+        self.waiting = requests
+        self.responses: list[tuple[str, Response]] = []
+
+    async def requests(self) -> AsyncIterator[Request]:
+        for request in self.waiting:
+            yield request
+
+    def respond(self, name: str, response: Response) -> None:
+        self.responses.append((name, response))
+
+
+async def answered(*requests: Request, intents: Any = None) -> tuple[AskedBus, list[Response]]:
+    """Let a clerk with a fake house around it answer `requests`."""
+    bus: Any = AskedBus(*requests)
+    intents = intents or FakeIntents({"what time is it": TIME, "break": BROKEN})
+    worker: Any = FakeWorker()
+    dialogue = Dialogue(
+        FakeMind(), intents, bus, worker,
+        site="kitchen", settings=EngineSettings(), clock=SystemClock(), new_id=lambda: "turn-1",
+    )  # fmt: skip
+    nobody: Any = SimpleNamespace()
+    clerk = Clerk(bus, dialogue, intents, vitals=nobody, health=nobody, restarts={})
+    await clerk.run()
+    return bus, [response for _, response in bus.responses]
+
+
+async def test_asked_words_are_answered_and_published_as_if_they_had_been_spoken():
+    bus, [response] = await answered(Ask(text="what time is it", transaction="a7"))
+    said = json.loads(response.encode())
+    assert (said["status"], said["transaction"]) == ("ok", "a7")
+    assert "error" not in said
+    reply = said["data"]
+    assert (reply["turn"], reply["text"], reply["intent"]) == ("turn-1", "It is nine.", TIME.intent)
+    assert (reply["transcript"], reply["end_reason"]) == ("what time is it", "text")
+    assert [each[:3] for each in bus.said] == [
+        ("event", "intent", "turn-1"),
+        ("state", "responding", "turn-1"),
+        ("reply", "turn-1", "It is nine."),
+        ("event", "reply", "turn-1"),
+        ("state", "idle", None),
+    ]
+
+
+async def test_words_that_no_plugin_knows_are_an_error_and_no_reply():
+    bus, [response] = await answered(Ask(text="why is the sky blue", transaction=7))
+    assert json.loads(response.encode()) == {
+        "v": 1,
+        "data": {},
+        "status": "error",
+        "error": NO_PLUGIN,
+        "transaction": 7,
+    }
+    assert bus.said == []
+
+
+async def test_a_plugin_that_fails_is_an_error_and_an_apology():
+    bus, [response] = await answered(Ask(text="break"))
+    assert (response.status, response.error) == ("error", "bad.luck: at x.py:1")
+    assert bus.named("reply") == [("reply", "turn-1", "The bad plugin failed.")]
+
+
+async def test_what_goes_wrong_with_one_request_does_not_cost_the_next():
+    class Raising(FakeIntents):
+        def match(self, text: str) -> Any:
+            if text == "raise":
+                raise ZeroDivisionError("oh")
+            return super().match(text)
+
+    intents = Raising({"what time is it": TIME})
+    _, responses = await answered(Ask(text="raise"), Ask(text="what time is it"), intents=intents)
+    assert [response.status for response in responses] == ["error", "ok"]
+    assert responses[0].error == "ZeroDivisionError: oh"
+
+
+class SilentSource(FileSource):
+    """Silence, until the daemon is stopped."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    def describe(self) -> str:
+        return "silence"
+
+    async def frames(self) -> AsyncIterator[Frame]:
+        while True:
+            yield Frame(np.zeros(FRAME_SAMPLES, np.int16), self._clock.now())
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def running_daemon(broker: Mosquitto, tmp_path: Path) -> AsyncIterator[None]:
+    """One at work in the kitchen."""
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "broken.py").write_text("1 / 0\n")
+    settings = Settings.model_validate(
+        {
+            "site": "kitchen",
+            "state_folder": str(tmp_path / "state"),
+            "plugins": {"folder": str(tmp_path / "plugins")},
+            "audio": {"source": "file"},
+            "mqtt": broker.settings,
+        }
+    )
+    source = SilentSource([], SystemClock())
+    running = Daemon(settings, lambda _: source, SilentHerald(), mind=lambda *_: FakeMind())
+    async with asyncio.timeout(PATIENCE_S), broker.hub(f"{ROOT}/info") as hub:
+        task = asyncio.create_task(running.run())
+        while b'"ready"' not in (await heard(hub))[0].payload:
+            pass
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+
+
+async def test_the_daemon_answers_each_request_on_its_own_topic(broker: Mosquitto, tmp_path: Path):
+    async with running_daemon(broker, tmp_path), broker.hub(f"{ROOT}/response/#") as hub:
+        for name, body in (
+            ("ask", {"text": "what time is it", "transaction": "1"}),
+            ("plugins", {"transaction": "2"}),
+            ("diagnostics", {"transaction": "3"}),
+        ):
+            await hub.publish(f"{ROOT}/request/{name}", json.dumps(body), qos=1)
+        messages = await heard(hub, 3)
+    assert not any(message.retain for message in messages)
+    topics = [message.topic.value.removeprefix(f"{ROOT}/response/") for message in messages]
+    assert topics == ["ask", "plugins", "diagnostics"]
+    asked, listed, diagnosed = (json.loads(message.payload) for message in messages)
+    assert [each["transaction"] for each in (asked, listed, diagnosed)] == ["1", "2", "3"]
+    assert asked["data"]["intent"] == "clock.time"
+    clock = next(each for each in listed["data"]["plugins"] if each["name"] == "clock")
+    assert "clock.time" in clock["intents"]
+    assert clock["examples"]
+    [problem] = listed["data"]["problems"]
+    assert problem["plugin"] == "broken"
+    assert "ZeroDivisionError" in problem["reason"]
+    told = diagnosed["data"]
+    assert (told["model"], told["microphone"], told["problem"]) == ("fake", "silence", None)
+    assert told["versions"].keys() == {"python", "assistant", "aiomqtt", "numpy", "onnxruntime"}
+    assert told["messages"]["connects"] == 1
+    assert told["turns"]["replies"] == 1
+    assert told["metrics"]["uptime_s"] >= 0
