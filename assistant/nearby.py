@@ -22,6 +22,8 @@ _CLIMBS = 4
 _FILLS = 4
 _MAX_COMBINATIONS = 32
 _SAME_WORD_RATIO = 60.0
+_FRAME_RATIO = 75.0
+"""How alike the words around a free text must be: anything at all may stand in the text."""
 _FILLER = frozenset(
     (
         *("a", "an", "and", "at", "for", "in", "is", "it", "me", "my", "now", "of", "please"),
@@ -155,7 +157,7 @@ class _Heard:
 
 
 def _alike(left: str, right: str) -> bool:
-    return left == right or fuzz.ratio(left, right) >= _SAME_WORD_RATIO
+    return left == right or fuzz.ratio(left, right) >= _FRAME_RATIO
 
 
 def plausible(heard: str, sentence: str) -> bool:

@@ -21,7 +21,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from typing_extensions import TypeVar as DefaultTypeVar
 
 from assistant.slots import Choices, Converter, Range, Samples
-from assistant.spoken import say_duration, say_number, say_time
+from assistant.spoken import say_decimal, say_duration, say_number, say_time
 from assistant.store import Store
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "Schedule",
     "Store",
     "Turn",
+    "say_decimal",
     "say_duration",
     "say_number",
     "say_time",

@@ -7,6 +7,7 @@ are brought to one form by `normalise` before they are matched.
 import re
 import unicodedata
 from datetime import time, timedelta
+from fractions import Fraction
 
 _SMALL = (
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
@@ -18,6 +19,8 @@ _WORDS = {word: number for number, word in enumerate(_SMALL)}
 _WORDS |= {word: 10 * number for number, word in enumerate(_TENS) if word}
 _SCALES = {"hundred": 100, "thousand": 1000}
 _MAX_NUMBER = 999_999
+_MAX_SPOKEN = 10**15 - 1
+_SIZES = {10**12: "trillion", 10**9: "billion", 10**6: "million", 1000: "thousand", 100: "hundred"}
 
 NUMBER_WORDS = frozenset((*_WORDS, *_SCALES))
 
@@ -172,18 +175,30 @@ def _split_half(words: str) -> tuple[str, str]:
 
 
 def say_number(number: int) -> str:
-    """Spell out `number`: 21 is "twenty one". Raises `ValueError` above 999,999."""
-    if abs(number) > _MAX_NUMBER:
+    """Spell out `number`: 21 is "twenty one". Raises `ValueError` from a thousand trillions on."""
+    if abs(number) > _MAX_SPOKEN:
         raise ValueError(f"{number} is too large to be spoken")
     if number < 0:
         return "minus " + say_number(-number)
-    for size, name in ((1000, "thousand"), (100, "hundred")):
+    for size, name in _SIZES.items():
         if number >= size:
             rest = number % size
             return f"{say_number(number // size)} {name}" + (f" {say_number(rest)}" if rest else "")
     if number < len(_SMALL):
         return _SMALL[number]
     return _TENS[number // 10] + (f" {_SMALL[number % 10]}" if number % 10 else "")
+
+
+def say_decimal(number: Fraction | float, places: int = 3) -> str:
+    """Speak a number rounded to `places` decimals: 2.5 is "two point five".
+
+    Raises `ValueError` from a thousand trillions on.
+    """
+    whole, rest = divmod(round(abs(number) * 10**places), 10**places)
+    digits = f"{rest:0{places}d}".rstrip("0")
+    point = " point " + " ".join(_SMALL[int(digit)] for digit in digits) if digits else ""
+    sign = "minus " if number < 0 and (whole or rest) else ""
+    return f"{sign}{say_number(whole)}{point}"
 
 
 def say_duration(duration: timedelta) -> str:

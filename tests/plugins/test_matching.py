@@ -18,10 +18,10 @@ class Colour(Enum):
 
 
 def make(plugin):
-    settings = PluginSettings(folder=Path("/nowhere"), disabled=("clock", "timer", "lights"))
-    loaded, problems = load_plugins(settings, extra=[plugin])
+    loaded, problems = load_plugins(PluginSettings(folder=Path("/nowhere")), extra=[plugin])
     assert not problems
-    return Intents(loaded, state_folder=Path("/nowhere"), timeout_s=1)
+    alone = [each for each in loaded if each.plugin is plugin]
+    return Intents(alone, state_folder=Path("/nowhere"), timeout_s=1)
 
 
 def intents_for(annotation, template):

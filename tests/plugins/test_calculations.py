@@ -1,0 +1,74 @@
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("said", "reply"),
+    [
+        ("what is seven times eight", "Seven times eight is fifty six."),
+        ("ten divided by three", "Ten divided by three is three and one third."),
+        ("one divided by six", "One divided by six is one sixth."),
+        ("five divided by four", "Five divided by four is one point two five."),
+        ("ten divided by 17", "Ten divided by seventeen is about zero point five eight eight."),
+        ("what is 0.1 plus 0.2", "Zero point one plus zero point two is zero point three."),
+        ("minus five plus three", "Minus five plus three is minus two."),
+        ("subtract five from two", "Two minus five is minus three."),
+        ("how many times does six go into 42", "Forty two divided by six is seven."),
+        ("ten percent of two hundred", "Ten percent of two hundred is twenty."),
+        ("a third of ten", "A third of ten is three and one third."),
+        ("nine squared", "Nine squared is eighty one."),
+        ("the square root of eighty one", "The square root of eighty one is nine."),
+        ("the square root of two", "The square root of two is about one point four one four."),
+        ("the square root of 2.25", "The square root of two point two five is one point five."),
+        ("what is twelve over zero", "Nothing can be divided by zero, I'm afraid."),
+        ("square root of minus four", "A negative number has no real square root."),
+        ("999 to the power of twelve", None),
+    ],
+)
+async def test_arithmetic_is_exact_and_spoken_as_people_say_it(assistant, said, reply):
+    turn = await assistant.hear(said)
+    assert turn.intent.startswith("calculator.")
+    assert turn.error is None
+    assert turn.reply == (reply or turn.reply)
+    assert reply or turn.reply.endswith("is more than i can count.")
+
+
+@pytest.mark.parametrize(
+    ("said", "reply"),
+    [
+        ("how many metres are in a kilometre", "One kilometre is one thousand metres."),
+        ("convert ten miles to km", "Ten miles is about sixteen point zero nine kilometres."),
+        (
+            "what is 70 degrees fahrenheit in celsius",
+            "Seventy degrees fahrenheit is about twenty one point one one degrees celsius.",
+        ),
+        (
+            "0 celsius in kelvin",
+            "Zero degrees celsius is about two hundred seventy three point two kelvin.",
+        ),
+        ("minus 40 celsius in fahrenheit", "Minus forty degrees celsius is minus forty degrees"),
+        (
+            "how many ounces are in two and a half pounds",
+            "Two point five pounds is forty ounces.",
+        ),
+        ("half an hour in minutes", "Zero point five hours is thirty minutes."),
+        ("how many litres are in a mile", "I can't turn miles into litres: one is a length"),
+    ],
+)
+async def test_an_amount_is_said_in_another_unit(assistant, said, reply):
+    turn = await assistant.hear(said)
+    assert turn.intent == "units.convert"
+    assert turn.reply.startswith(reply)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "how many legs are in a spider",
+        "how many people live in a city",
+        "what is the boiling point of water",
+        "how many pounds is a dollar",
+        "what is two",
+    ],
+)
+async def test_a_question_about_the_world_is_left_to_the_model(assistant, said):
+    assert (await assistant.hear(said)).intent is None
