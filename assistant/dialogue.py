@@ -73,7 +73,7 @@ class Dialogue:
         """Of the last turn that was spoken and answered."""
         self._mind, self._intents, self._bus, self._worker = mind, intents, bus, worker
         self._site, self._settings, self._clock, self._new_id = site, settings, clock, new_id
-        self._turn_id = ""
+        self._turn_id = self._last_reply = ""
         self._said: tuple[Activity, str | None] = (Activity.IDLE, None)
         self._hearing = False
         self._in_hand: list[str] = []
@@ -226,9 +226,10 @@ class Dialogue:
         if not understood.transcript:
             self.counters.wordless += 1
             return
-        turn = Turn(turn_id, self._site, understood.transcript, understood.confidence)
+        said = understood.transcript
+        turn = Turn(turn_id, self._site, said, understood.confidence, self._last_reply)
         handling_from = self._clock.now()
-        result = await self._intents.handle(self._intents.match(understood.transcript), turn)
+        result = await self._intents.handle(self._intents.match(said), turn)
         now = self._clock.now()
         timings = Timings(
             endpoint=_ms(ended_at - utterance.speech_ended_at),
@@ -258,6 +259,7 @@ class Dialogue:
 
     def _publish(self, reply: Reply) -> None:
         self.counters.replies += 1
+        self._last_reply = reply.text
         self._say_state(Activity.RESPONDING, reply.turn.id)
         self._bus.reply(reply)
         self._bus.event(EventType.REPLY, reply.turn.id, text=reply.text)

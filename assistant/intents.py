@@ -211,6 +211,8 @@ class Intents:
             confidence=match.confidence,
             intent=match.intent,
             slots=match.slots,
+            last_reply=turn.last_reply,
+            abilities=[each.plugin.about for each in self.plugins if each.plugin.about],
             **runtime.tools(turn.site),
         )
         text, ask, error = "", None, None

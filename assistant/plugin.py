@@ -146,6 +146,10 @@ class Turn(Context[ConfigT]):
     intent: str
     """`plugin.handler`."""
     slots: Mapping[str, Any] = field(default_factory=dict)
+    last_reply: str = ""
+    """What was said last at this site before this turn; empty when nothing was."""
+    abilities: Sequence[str] = ()
+    """What the loaded plugins are for, each in its own words: "set timers"."""
 
 
 _Handle = TypeVar("_Handle", bound=Callable[..., Awaitable[Answer]])
@@ -172,15 +176,17 @@ class Handler:
 class Plugin:
     """A named group of intent handlers: one module-level instance in each plugin file.
 
-    `config` is a dataclass or pydantic model; the table `plugins.config.<name>` of the settings
-    is validated against it. `rules` are parts of templates that are written once: with
-    `rules={"light": "(light|lamp)[s]"}` a template may say `<light>`.
+    `about` completes "I can …": "set timers". `config` is a dataclass or pydantic model; the
+    table `plugins.config.<name>` of the settings is validated against it. `rules` are parts of
+    templates that are written once: with `rules={"light": "(light|lamp)[s]"}` a template may say
+    `<light>`.
     """
 
     def __init__(
         self,
         name: str,
         *,
+        about: str = "",
         config: type[Any] | None = None,
         rules: Mapping[str, str] | None = None,
         api: int = API_VERSION,
@@ -188,6 +194,7 @@ class Plugin:
         if not _NAME.fullmatch(name):
             raise ValueError(f"plugin name {name!r}: use small letters, digits and underscores")
         self.name = name
+        self.about = about
         self.config_type = config
         self.rules = dict(rules or {})
         self.api = api

@@ -100,6 +100,7 @@ class Assistant:
         self._intents: Intents | None = None
         self._extra: list[Plugin] = []
         self._ids = itertools.count(1)
+        self._last_reply = ""
 
     @property
     def said(self) -> list[str]:
@@ -121,11 +122,13 @@ class Assistant:
         """Handle one sentence as if it had been spoken at `site`."""
         intents = await self.intents()
         before = len(self.world.published)
-        turn = Turn(id=f"turn-{next(self._ids)}", site=site, transcript=text)
+        turn_id = f"turn-{next(self._ids)}"
+        turn = Turn(id=turn_id, site=site, transcript=text, last_reply=self._last_reply)
         result = await intents.handle(intents.match(text), turn)
         published = self.world.published[before:]
         if result is None:
             return HeardTurn(None, {}, None, None, None, published, intents.scheduled)
+        self._last_reply = result.text
         answer = (result.intent, result.slots, result.text, result.ask, result.error)
         return HeardTurn(*answer, published, intents.scheduled)
 

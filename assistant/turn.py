@@ -75,6 +75,8 @@ class Turn:
     transcript: str
     confidence: float = 1.0
     """Mean probability of the transcript's tokens, 0 to 1."""
+    last_reply: str = ""
+    """What was said last at this site before this turn; empty when nothing was."""
     intent: str | None = None
     slots: Mapping[str, Any] = field(default_factory=dict)
 

@@ -9,6 +9,7 @@ from assistant.plugin import Choices, Plugin, Range, Turn, say_decimal
 
 plugin = Plugin(
     "calculator",
+    about="calculate",
     rules={
         "what": "(what is|what's|how much is|calculate|compute|work out|[can you] tell me"
         "|do you know [what]|what do you get for|what's the answer to)",

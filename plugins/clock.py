@@ -7,6 +7,7 @@ from assistant.plugin import Plugin, Turn, say_number, say_time
 
 plugin = Plugin(
     "clock",
+    about="tell the time and the date",
     rules={
         "tell": "([can you] tell me|do you know|i want to know|give me)",
         "now": "[right now|now|at the moment|currently]",

@@ -25,6 +25,7 @@ State = Annotated[Literal["on", "off"], Choices({"on": ["on"], "off": ["off", "o
 
 plugin = Plugin(
     "lights",
+    about="switch and dim the lights",
     config=LightsConfig,
     rules={
         "light": "(light|lights|lamp|lamps)",

@@ -8,6 +8,7 @@ from assistant.plugin import Context, Plugin, Samples, Turn, say_duration
 
 plugin = Plugin(
     "timer",
+    about="set timers",
     rules={
         "rings": "(goes off|rings|ends|is done|is up)",
         "set": "(set|start|create|make|begin|put on|give me|i need|i want|run)",
@@ -94,6 +95,7 @@ async def cancel(turn: Turn, name: Name = "") -> str:
         "when does my timer ring": {},
         "what timers are running": {},
     },
+    min_confidence=0.92,
 )
 async def left(turn: Turn, name: Name = "") -> str:
     """Say how long a timer still runs, or all of them."""

@@ -67,6 +67,7 @@ Part = Annotated[
 
 plugin = Plugin(
     "units",
+    about="convert units",
     rules={
         "what": "(what is|what's|how much is|tell me)",
         "amount": "({amount} [{part}]|{part}|a|an)",
