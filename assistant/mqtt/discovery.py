@@ -125,7 +125,7 @@ class Discovery:
                 "name": "Say",
                 "command_topic": topics.command(CommandName.SAY),
                 # as it is, a text that begins with a brace would be taken for JSON
-                "command_template": "{{ {'text': value} | tojson }}",
+                "command_template": "{{ {'text': value} | to_json }}",
             },
         }
 
@@ -140,7 +140,7 @@ class Discovery:
                 "state_topic": topics.info,
                 "value_template": _on_when("lifecycle", Lifecycle.ALERT),
                 "json_attributes_topic": topics.info,
-                "json_attributes_template": "{{ {'problem': value_json.problem} | tojson }}",
+                "json_attributes_template": "{{ {'problem': value_json.problem} | to_json }}",
             },
             "latency": {
                 "platform": "sensor",
