@@ -1,13 +1,16 @@
 """What Home Assistant is told, held against a strict schema of our own, and when it is told."""
 
 import json
+import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from assistant.errors import UserError
+from assistant.mqtt.catalogue import catalogue
 from assistant.mqtt.discovery import Discovery
 from assistant.mqtt.payloads import Activity, EventType
 from assistant.mqtt.topics import Topics
@@ -119,6 +122,31 @@ def test_sensors_with_a_unit_have_the_class_it_belongs_to():
     units = {"latency": ("duration", "ms"), "memory": ("data_size", "MiB")}
     for key, (kind, unit) in units.items():
         assert (found[key]["device_class"], found[key]["unit_of_measurement"]) == (kind, unit)
+
+
+@pytest.mark.skipif(
+    "ASSISTANT_TEST_HOMEASSISTANT" not in os.environ,
+    reason="set ASSISTANT_TEST_HOMEASSISTANT to a Python that has homeassistant and paho-mqtt",
+)
+def test_home_assistant_itself_takes_it_and_reads_our_payloads():
+    said = '{it\'s "so"}'
+    examples = {entry.topic: entry.example for entry in catalogue(TOPICS)}
+    given = {"payload": DISCOVERY.payload(), "examples": examples, "said": said}
+    script = Path(__file__).parent / "home_assistant.py"
+    command = [os.environ["ASSISTANT_TEST_HOMEASSISTANT"], str(script)]
+    ran = subprocess.run(
+        command, input=json.dumps(given), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    shown = json.loads(ran.stdout)
+    assert json.loads(shown.pop("say")) == {"text": said}
+    assert shown == {
+        "state": "listening",
+        "speaking": "ON",
+        "problem": "OFF",
+        "latency": "96.4",
+        "memory": "312.5",
+    }
 
 
 async def test_the_config_is_retained_and_said_before_any_state(
