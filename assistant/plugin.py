@@ -20,16 +20,20 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from typing_extensions import TypeVar as DefaultTypeVar
 
+from assistant.appointments import Appointment, Appointments, Day, next_moment
 from assistant.slots import Choices, Converter, Range, Samples
 from assistant.spoken import say_decimal, say_duration, say_number, say_time
 from assistant.store import Store
 
 __all__ = [
     "API_VERSION",
+    "Appointment",
+    "Appointments",
     "Ask",
     "Choices",
     "Context",
     "Converter",
+    "Day",
     "Handler",
     "Mqtt",
     "Plugin",
@@ -39,6 +43,7 @@ __all__ = [
     "Schedule",
     "Store",
     "Turn",
+    "next_moment",
     "say_decimal",
     "say_duration",
     "say_number",

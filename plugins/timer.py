@@ -1,10 +1,9 @@
 """Timers: several, named, and still there after a restart."""
 
-from datetime import datetime, timedelta
-from functools import partial
-from typing import Annotated, Any
+from datetime import timedelta
+from typing import Annotated
 
-from assistant.plugin import Context, Plugin, Samples, Turn, say_duration
+from assistant.plugin import Appointment, Appointments, Context, Plugin, Samples, Turn, say_duration
 
 plugin = Plugin(
     "timer",
@@ -51,9 +50,7 @@ async def start(turn: Turn, length: timedelta, name: Name = "") -> str:
     """Start a timer, or start the one of this name again."""
     if not timedelta() < length <= timedelta(days=7):
         return "I can time anything up to a week."
-    ends = turn.now() + length
-    turn.store[name] = {"ends": ends.isoformat(), "site": turn.site}
-    _schedule(turn, name, length)
+    timers.make(turn, name, turn.now() + length)
     return f"{_title(name)} set for {say_duration(length)}."
 
 
@@ -71,9 +68,7 @@ async def start(turn: Turn, length: timedelta, name: Name = "") -> str:
 async def cancel(turn: Turn, name: Name = "") -> str:
     """Cancel the timer of this name, or all of them."""
     names = [name] if name else list(turn.store)
-    gone = [each for each in names if turn.store.pop(each, None) is not None]
-    for each in gone:
-        turn.schedule.cancel(each)
+    gone = [each for each in names if timers.drop(turn, each)]
     if not gone:
         return f"There is no {name} timer.".replace("  ", " ")
     return f"{_title(gone[0])} cancelled." if len(gone) == 1 else "All timers cancelled."
@@ -99,34 +94,20 @@ async def cancel(turn: Turn, name: Name = "") -> str:
 )
 async def left(turn: Turn, name: Name = "") -> str:
     """Say how long a timer still runs, or all of them."""
-    names = [name] if name else list(turn.store)
-    running = {each: turn.store[each] for each in names if each in turn.store}
+    running = [each for each in timers.waiting(turn) if name in ("", each.name)]
     if not running:
         return "There is no such timer." if name else "No timer is running."
-    remaining = {each: _left(turn, entry) for each, entry in running.items()}
-    return " ".join(f"{_title(each)}: {say_duration(time)}." for each, time in remaining.items())
+    remaining = {each.name: say_duration(each.at - turn.now()) for each in running}
+    return " ".join(f"{_title(each)}: {time}." for each, time in remaining.items())
 
 
-@plugin.on_start
-async def restore(home: Context) -> None:
-    """Take up the timers that were running; one that ended meanwhile rings now."""
-    for name, entry in list(home.store.items()):
-        _schedule(home.at(entry["site"]), name, _left(home, entry))
-
-
-def _schedule(home: Context, name: str, length: timedelta) -> None:
-    home.schedule(length, partial(_ring, home, name), name)
-
-
-async def _ring(home: Context, name: str) -> str:
+async def _ring(home: Context, each: Appointment) -> str:
     """End the timer: an event for the hub, and words for the people."""
-    home.store.pop(name, None)
-    await home.event("timer_rang", name=name)
-    return f"Your {name} timer is done!".replace("  ", " ")
+    await home.event("timer_rang", name=each.name)
+    return f"Your {each.name} timer is done!".replace("  ", " ")
 
 
-def _left(home: Context, entry: dict[str, Any]) -> timedelta:
-    return max(timedelta(), datetime.fromisoformat(entry["ends"]) - home.now())
+timers = Appointments(plugin, _ring)
 
 
 def _title(name: str) -> str:
