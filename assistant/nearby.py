@@ -120,13 +120,18 @@ class _Heard:
         self.text = text
         self._words = text.split()
         self._likely: dict[int, list[str]] = {}
+        self._likeliest: dict[int, dict[str, str]] = {}
 
     def fill(self, skeleton: str, slots: Sequence[str], template: Template) -> str:
         """Fill every slot with its likeliest value."""
         if not slots:
             return skeleton
-        likeliest = {name: self.likely(template.types[name])[0] for name in slots}
-        return self._complete(skeleton, likeliest, template)
+        likeliest = self._likeliest.get(id(template))
+        if likeliest is None:
+            names = template.slots
+            likeliest = {name: self.likely(template.types[name])[0] for name in names}
+            self._likeliest[id(template)] = likeliest
+        return self._complete(skeleton, likeliest, template, slots)
 
     def fill_all(self, skeleton: str, template: Template) -> Iterable[str]:
         """Fill the slots with every combination of likely values, up to a bound."""
@@ -134,7 +139,7 @@ class _Heard:
         options = (self.likely(template.types[name]) for name in slots)
         for values in itertools.islice(itertools.product(*options), _MAX_COMBINATIONS):
             said = dict(zip(slots, values, strict=True))
-            yield self._complete(skeleton, said, template)
+            yield self._complete(skeleton, said, template, slots)
             yield skeleton.format_map(said)
 
     def likely(self, kind: SlotType) -> list[str]:
@@ -143,16 +148,22 @@ class _Heard:
             self._likely[id(kind)] = _likely(kind, self.text)
         return self._likely[id(kind)]
 
-    def _complete(self, skeleton: str, said: dict[str, str], template: Template) -> str:
+    def _complete(
+        self, skeleton: str, said: dict[str, str], template: Template, slots: Sequence[str]
+    ) -> str:
         """Fill in `said`, but a free text with what was heard in its place, if anything was."""
-        wild = next((name for name in said if template.types[name].wildcard), None)
-        if wild is None:
+        for wild in slots:
+            if template.types[wild].wildcard:
+                break
+        else:
             return skeleton.format_map(said)
         before, _, after = skeleton.partition(f"{{{wild}}}")
         before, after = before.format_map(said), after.format_map(said)
         start, end = len(before.split()), len(self._words) - len(after.split())
+        if start >= end:
+            return before + said[wild] + after
         heads, tails = " ".join(self._words[:start]), " ".join(self._words[end:])
-        fits = start < end and _alike(heads, before.strip()) and _alike(tails, after.strip())
+        fits = _alike(heads, before.strip()) and _alike(tails, after.strip())
         return before + (" ".join(self._words[start:end]) if fits else said[wild]) + after
 
 
