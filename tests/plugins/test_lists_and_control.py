@@ -38,8 +38,8 @@ async def test_the_last_reply_is_said_again_also_twice(assistant):
 
 async def test_the_loaded_plugins_are_told_by_what_they_are_for(assistant):
     turn = await assistant.hear("what can you do")
-    assert turn.reply.startswith("I can calculate, ")
-    assert "set timers" in turn.reply
+    assert turn.reply.startswith("I can wake you, calculate, ")
+    assert ", set timers and convert units." in turn.reply
 
 
 async def test_only_the_very_words_stop(assistant):
