@@ -44,6 +44,8 @@ class DecodingDefaults:
     max_new_tokens: int = 64
     threshold: float = 0.9
     cache: Literal["none", "prefix", "dual", "exact"] = "exact"
+    cautious_end: bool = False
+    """See `engines.schedule.Schedule`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from itertools import count
 import numpy as np
 
 from engines.backends import Backend, Context, Ids, Proposal, Query
-from engines.schedule import Schedule, quota
+from engines.schedule import Floats, Schedule, quota
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +109,11 @@ class _Response:
     def commit(self, query: Query, proposal: Proposal) -> None:
         """Keep the proposals that the rule grants, block by block."""
         block_of = np.maximum(query.active // self.schedule.block_length, self.block)
+        sureness = self._sureness(proposal)
         for block in np.unique(block_of):
             mine = np.flatnonzero(block_of == block)
-            mine = mine[np.argsort(-proposal.log_probability[mine], kind="stable")]
-            ranked = proposal.log_probability[mine]
+            mine = mine[np.argsort(-sureness[mine], kind="stable")]
+            ranked = sureness[mine]
             granted = quota(self.schedule.rule, ranked, self.passes_of[block], self.masks_of[block])
             # without this the first unfinished block might never end
             chosen = mine[: max(granted, 1 if block == self.block else 0)]
@@ -120,6 +121,14 @@ class _Response:
             self.log_probability[query.active[chosen]] = proposal.log_probability[chosen]
             self.passes_of[block] += 1
         self.passes += 1
+
+    def _sureness(self, proposal: Proposal) -> Floats:
+        """How sure each proposal is; with `cautious_end`, an end only as sure as all before it."""
+        if not self.schedule.cautious_end:
+            return proposal.log_probability
+        ends = np.isin(proposal.tokens, self.schedule.stop_ids)
+        least = np.minimum.accumulate(proposal.log_probability)
+        return np.where(ends, least, proposal.log_probability)
 
     def _unfinished(self) -> bool:
         patient = self.passes_of[self.block] < self.schedule.patience

@@ -107,6 +107,7 @@ class Engine:
             block_length=defaults.block_length,
             rule=Threshold(defaults.threshold),
             cache=defaults.cache,
+            cautious_end=defaults.cautious_end,
             stop_ids=self.checkpoint.stop_ids,
         )
 

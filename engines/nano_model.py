@@ -43,8 +43,9 @@ class NanoPrefix(nn.Module):
     """Sound to prefix embeddings: what `encoder.onnx` holds.
 
     The semantic adapter gives an embedding for each 80 ms frame; those of one spelled piece are
-    averaged into one slot (CTC compression, Gaido et al. 2021). Slot n then lies at a fixed
-    distance from place n of the response, so even a small model reads it in one pass.
+    averaged into one slot (CTC compression, Gaido et al. 2021) and added to the language model's
+    own embeddings of what was spelled there, by probability. Slot n then lies at a fixed distance
+    from place n of the response, in words the model knows, so even a small one reads it at once.
     """
 
     def __init__(self, config: NanoConfig) -> None:
@@ -65,6 +66,8 @@ class NanoPrefix(nn.Module):
             ff=2 * d_encoder,
         )
         self.spelling = nn.Linear(d_encoder, config.lm.embedding_size)
+        self.pieces = nn.Embedding(config.lm.embedding_size, d_model)
+        """What each piece means to the language model; begins as its embedding."""
         self.blank, self.slots = config.lm.mask_token_id, config.slots
         self.empty = nn.Parameter(torch.zeros(d_model))
         """What stands in a slot that nothing was said for."""
@@ -77,8 +80,11 @@ class NanoPrefix(nn.Module):
     def adapt(self, states: list[Tensor], lengths: Tensor) -> tuple[Tensor, Tensor]:
         """The adapters alone, on the encoder's states [B, S, d]."""
         valid = torch.arange(states[-1].shape[1], device=lengths.device)[None] < lengths[:, None]
-        frames = self.semantic_connector(states[-1], valid)
-        share, filled = self.compress(self.spelling(states[-1]), valid)
+        spelled = self.spelling(states[-1])  # [B, S, V]
+        frames = (
+            self.semantic_connector(states[-1], valid) + spelled.softmax(-1) @ self.pieces.weight
+        )
+        share, filled = self.compress(spelled, valid)
         semantic = torch.where(filled[..., None], share @ frames, self.empty)
         acoustic = self.acoustic_connector([states[tap] for tap in self.taps], valid)
         prefix = torch.cat([acoustic, semantic], dim=1)

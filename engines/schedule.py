@@ -91,6 +91,9 @@ class Schedule:
     """Committed share of a block from which the next one is looked at (D2F, arXiv 2508.09192)."""
     stop_ids: tuple[int, ...] = ()
     """A committed one ends the response; it and everything behind it are dropped."""
+    cautious_end: bool = False
+    """A stop token counts as no surer than the least sure place before it. Models trained with
+    end padding see little else in an empty block, and would end before they have begun."""
 
     @property
     def patience(self) -> int:

@@ -17,6 +17,11 @@ from torch.nn import functional as F
 
 from engines.llada import LLaDA
 
+SKEW = 3
+"""Mask ratios are drawn as u^(1/SKEW): a reply begins from nothing but masks and is done in a few
+passes, so a small model has more use for high ratios than LLaDA's even draw (SKEW 1) gives."""
+PADDING_WEIGHT = 0.2
+"""Weight of the end-of-turn tokens behind the first: two thirds of a block, and easy."""
 LEAST_MASKED = 0.03
 """Lower end of the mask ratio: the weight 1/t must not explode."""
 
@@ -32,7 +37,7 @@ class Masked:
     targets: Tensor
     """The true token where one is masked, -100 elsewhere: [B, L]."""
     weights: Tensor
-    """1 / mask ratio of each sample: [B]."""
+    """1 / mask ratio of the sample, less for padding: [B, L]."""
 
 
 def mask_responses(
@@ -47,7 +52,7 @@ def mask_responses(
     """Pick and mask one block of each response; the ratios are spread evenly over the batch."""
     count = len(responses)
     ratios = (rng.permutation(count) + rng.random(count)) / count
-    ratios = LEAST_MASKED + (1 - LEAST_MASKED) * ratios
+    ratios = np.maximum(LEAST_MASKED, ratios ** (1 / SKEW))
     rows = []
     for prompt, response, ratio in zip(prompts, responses, ratios, strict=True):
         blocks = len(response) // block_length + 1
@@ -60,15 +65,17 @@ def mask_responses(
         ids = [*prompt, *padded[:start], *np.where(hidden, mask_id, target)]
         numbers = [0] * len(prompt) + [1 + i // block_length for i in range(start + block_length)]
         targets = [-100] * (len(prompt) + start) + list(np.where(hidden, target, -100))
-        rows.append((ids, numbers, targets))
-    longest = max(len(ids) for ids, _, _ in rows)
+        places = np.arange(start, start + block_length)
+        importance = np.where(places > len(response), PADDING_WEIGHT, 1.0) / ratio
+        weights = [0.0] * (len(prompt) + start) + list(importance)
+        rows.append((ids, numbers, targets, weights))
+    longest = max(len(row[0]) for row in rows)
 
-    def stack(part: int, filler: int) -> Tensor:
+    def stack(part: int, filler: float) -> Tensor:
         padded_rows = [[*row[part], *[filler] * (longest - len(row[part]))] for row in rows]
         return torch.tensor(padded_rows)
 
-    weights = torch.tensor(1 / ratios, dtype=torch.float32)
-    return Masked(stack(0, eos_id), stack(1, -1), stack(2, -100), weights)
+    return Masked(stack(0, eos_id), stack(1, -1), stack(2, -100), stack(3, 0.0).float())
 
 
 def diffusion_loss(
@@ -91,7 +98,7 @@ def diffusion_loss(
     where = masked.targets >= 0
     logits = lm.logits(hidden[where]).float()
     targets = masked.targets[where]
-    weights = masked.weights[:, None].expand_as(masked.targets)[where]
+    weights = masked.weights[where]
     losses = F.cross_entropy(logits, targets, reduction="none")
     restored = (logits.argmax(-1) == targets).float().mean()
     return (losses * weights).sum() / (len(masked.weights) * block_length), restored

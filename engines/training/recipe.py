@@ -89,8 +89,8 @@ class AdapterStage:
     sound: Sound
     weights: Weights
     adapters: Adapters
-    reads: bool = False
-    """Trained through, read a batch of the `lm` stage's text after each batch of sound."""
+    reads: int = 0
+    """Trained through, read so many batches of the `lm` stage's text after each batch of sound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +193,8 @@ def _adapters(stage: Stage, run: Path, path: Path, options: Options, notes: list
     )
     if config.reads and options.unfreeze:
         text = configs.read(LmStage, configs.path_of("lm", run))
-        batches = Interleaved(batches, _text(run, text, tokenizer, seed=config.seed))
+        reading = _text(run, text, tokenizer, seed=config.seed)
+        batches = Interleaved(batches, reading, config.reads)
     return config, model, batches, stage_loss(block_length, config.weights)
 
 
@@ -219,8 +220,9 @@ def _begin(stage: Stage, run: Path, model: Nano) -> None:
     path = run / "lm.pt"
     loop.load_weights(model.lm, read_weights(path, "lm"), path)
     table = model.lm.model.transformer.wte.weight.detach()
-    # the adapter's last norm starts at the scale of the embeddings it is drawn to
-    nn.init.constant_(model.speech.semantic_connector.layernorm.weight, float(table.std()))
+    # the adapter begins silent, so that the prefix is what the encoder spells
+    nn.init.zeros_(model.speech.semantic_connector.layernorm.weight)
+    model.speech.pieces.weight.data.copy_(table)
     model.speech.empty.data.copy_(table[model.config.lm.eos_token_id])
 
 

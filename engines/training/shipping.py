@@ -36,7 +36,11 @@ def ship(model: Nano, tokenizer: Path, folder: Path, *, name: str, int8: bool) -
             stop=("<|endoftext|>",),
             audio=AudioLimits(mels=config.encoder.mels, longest_s=LONGEST_S, padded=False),
             decoding=DecodingDefaults(
-                block_length=config.block_length, max_new_tokens=64, threshold=0.9, cache="exact"
+                block_length=config.block_length,
+                max_new_tokens=64,
+                threshold=0.9,
+                cache="exact",
+                cautious_end=True,
             ),
         ).write(draft / "model.toml")
         for file in draft.iterdir():

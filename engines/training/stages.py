@@ -1,10 +1,10 @@
 """Stages `align` and `instruct`: DIFFA's two stages, at nano's shapes.
 
-`align`: the semantic adapter learns by the ASR objective, the rest frozen. It starts from what the
-encoder can already spell: each of its frames is also drawn towards the language model's own
-embedding of the piece that CTC hears there. `instruct`: both adapters learn to follow
-instructions. Trained through, `instruct` also reads text between the sounds, so that the language
-model does not forget what it never hears.
+`align`: the semantic adapter learns by the ASR objective, the rest frozen. The prefix begins as
+what the encoder spells, in the language model's own embeddings; the adapter learns to add what
+spelling leaves out. `instruct`: both adapters learn to follow instructions. Trained through,
+`instruct` also reads text between the sounds, so that the language model does not forget what it
+never hears.
 """
 
 from collections.abc import Callable, Mapping
@@ -79,14 +79,15 @@ class InstructionBatches(SpeechBatches):
 
 @dataclass(frozen=True, slots=True)
 class Interleaved:
-    """Speech, and after every batch of it one of text."""
+    """Speech, and after every batch of it `texts` of text."""
 
     speech: Batches
     text: Batches
+    texts: int
 
     def batch(self, step: int) -> dict[str, Any]:
-        """Text at odd steps."""
-        return (self.text if step % 2 else self.speech).batch(step)
+        """Speech at every step that `texts + 1` divides."""
+        return (self.text if step % (self.texts + 1) else self.speech).batch(step)
 
 
 def freeze(model: nn.Module, trained: tuple[str, ...]) -> None:
@@ -99,8 +100,6 @@ def freeze(model: nn.Module, trained: tuple[str, ...]) -> None:
 class Weights:
     """What counts how much beside the diffusion loss."""
 
-    pull: float = 1.0
-    """Drawing the semantic prefix to the embeddings of what CTC hears."""
     ctc: float = 0.0
     """Spelling, so that an encoder that trains along does not forget it."""
 
@@ -121,10 +120,7 @@ def stage_loss(
             model.lm, prefix, prefix_lengths, batch["masked"], block_length
         )
         logits = model.speech.spelling(states[-1]).float()
-        valid = torch.arange(logits.shape[1])[None] < lengths[:, None]
-        pull = _pull(model, logits, *model.speech.compress(logits, valid), prefix)
-        result = {"diffusion": value.detach(), "restored": restored, "pull": pull.detach()}
-        result["loss"] = value + weights.pull * pull
+        result = {"loss": value, "diffusion": value.detach(), "restored": restored}
         if weights.ctc:
             target = (batch["targets"], lengths, batch["target_lengths"], model.speech.blank)
             spelled = ctc(F.log_softmax(logits, -1), *target)
@@ -132,13 +128,3 @@ def stage_loss(
         return result
 
     return loss
-
-
-def _pull(nano: Nano, logits: Tensor, share: Tensor, filled: Tensor, prefix: Tensor) -> Tensor:
-    """Mean squared distance of the filled slots from the pieces' own embeddings, relative."""
-    with torch.no_grad():
-        table = nano.lm.model.transformer.wte.weight.float()
-        goal = (share @ F.softmax(logits, dim=-1)) @ table  # [B, slots, d]
-        scale = table.square().mean()
-    semantic = prefix[:, -share.shape[1] :].float()
-    return (semantic - goal)[filled].square().mean() / scale

@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from assistant.cli.config import app
-from assistant.settings_layers import MASK
 from assistant.settings import load
+from assistant.settings_layers import MASK
 
 FILE = """\
 site = "kitchen"

@@ -80,7 +80,6 @@ batch_s = 6.0
 "speech/text" = 0.8
 human = 0.2
 [weights]
-pull = 1.0
 ctc = 0.1
 [adapters]
 taps = [1, 2]
