@@ -56,6 +56,30 @@ def test_a_pass_that_convinces_nobody_still_commits_one_token():
     assert events[-1].passes == 3
 
 
+def test_a_sure_end_cuts_off_what_was_unsure_before_it():
+    fake = FakeBackend({1: [10, 11, STOP, STOP]}, {1: [0.3, 0.4, 0.99, 0.99]})
+    schedule = Schedule(4, 4, Exactly(1), stop_ids=(STOP,))
+    list(decode(fake, [request(schedule)]))
+    assert [list(each[0].active) for each in fake.passes] == [[0, 1, 2, 3], [0, 1], [0]]
+
+
+def test_a_cautious_end_waits_for_everything_before_it():
+    fake = FakeBackend({1: [10, 11, STOP, STOP]}, {1: [0.3, 0.4, 0.99, 0.99]})
+    schedule = Schedule(4, 4, Exactly(1), stop_ids=(STOP,), cautious_end=True)
+    events = list(decode(fake, [request(schedule)]))
+    assert [list(each[0].active) for each in fake.passes][:2] == [[0, 1, 2, 3], [0, 2, 3]]
+    assert tokens(events) == [10, 11]
+    assert events[-1].stopped
+
+
+def test_a_cautious_end_costs_no_pass_when_everything_before_it_is_sure():
+    fake = FakeBackend({1: [10, 11, STOP, 12]}, {1: [0.95, 0.97, 0.99, 0.2]})
+    schedule = Schedule(4, 4, Threshold(0.9), stop_ids=(STOP,), cautious_end=True)
+    events = list(decode(fake, [request(schedule)]))
+    assert tokens(events) == [10, 11]
+    assert events[-1].passes == 1
+
+
 def test_blocks_are_streamed_as_they_finish():
     fake = FakeBackend({1: [10, 11, 12, 13]})
     events = list(decode(fake, [request(Schedule(4, 2, Exactly(1)))]))
