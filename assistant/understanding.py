@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from rapidfuzz import fuzz
 
 from assistant.errors import UserError
 from assistant.intents import Intents
@@ -22,9 +23,14 @@ from engines.schedule import Exactly, Schedule, Threshold
 NANO = Path(__file__).parent.parent / "engines" / "nano"
 CANDIDATES = 5
 """Sentences of the plugins that are weighed against the audio."""
-LENIENCE = 1.2
-"""How much less probable, in log-probability a token, a plugin's sentence may be than the free
-reading and still be taken for what was said: people ask for what the assistant can do."""
+CLOSE_RATIO = 90
+"""Likeness, in percent of the letters, from which a plugin's sentence counts as close."""
+LENIENCE = 0.3
+"""How much less probable, in log-probability a token, a close sentence of a plugin may be than the
+free reading and still be taken for what was said: people ask for what the assistant can do."""
+MARGIN = 1.0
+"""How much more probable any other sentence has to be. Measured on speech that was no command: with
+less, too much of it becomes one."""
 TRANSCRIPT_TOKENS = 64
 WEIGHING_PASSES = 2
 """One for the context, one for all sentences together."""
@@ -162,8 +168,13 @@ class EngineMind:
         """Of the free reading and the plugins' sentences near it, what was most likely said."""
         cancel.check()
         free, *scores = self._engine.score([transcript, *near], "transcribe", prefix)
-        best = max(range(len(near)), key=lambda index: scores[index].mean)
-        return near[best] if scores[best].mean > free.mean - LENIENCE else transcript
+        gains = {text: score.mean - free.mean for text, score in zip(near, scores, strict=True)}
+        likely = [text for text in near if gains[text] > _needed(transcript, text)]
+        return max(likely, key=gains.__getitem__, default=transcript)
+
+
+def _needed(transcript: str, sentence: str) -> float:
+    return -LENIENCE if fuzz.ratio(transcript, sentence) >= CLOSE_RATIO else MARGIN
 
 
 def _is_template(intents: Intents, text: str) -> bool:
