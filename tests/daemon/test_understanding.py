@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from assistant.settings import EngineSettings
-from assistant.understanding import LENIENCE, EngineMind
+from assistant.understanding import LENIENCE, MARGIN, EngineMind
 from assistant.worker import Cancel, Cancelled
 from engines.diffa import Prefix, Score, TextBlock
 from engines.schedule import Schedule, Threshold
@@ -62,11 +62,24 @@ def test_what_a_plugin_understands_is_not_weighed_again():
 
 @pytest.mark.parametrize(
     ("likelihood", "taken"),
-    [(-1.0 - LENIENCE + 0.01, "light on"), (-1.0 - LENIENCE - 0.01, "night on")],
+    [(-1.0 - LENIENCE + 0.01, "kitchen light on"), (-1.0 - LENIENCE - 0.01, "kitchen night on")],
 )
-def test_a_plugins_sentence_is_taken_if_it_is_nearly_as_probable(likelihood: float, taken: str):
-    engine = FakeEngine("night on", {"night on": -1.0, "light on": likelihood, "fight on": -9.0})
-    understood = mind(engine, ["fight on", "light on"]).understand(Cancel(), SOUND)
+def test_a_close_sentence_of_a_plugin_is_taken_if_it_is_nearly_as_probable(
+    likelihood: float, taken: str
+):
+    heard, meant = "kitchen night on", "kitchen light on"
+    engine = FakeEngine(heard, {heard: -1.0, meant: likelihood, "kitchen fight on": -9.0})
+    understood = mind(engine, ["kitchen fight on", meant]).understand(Cancel(), SOUND)
+    assert understood.transcript == taken
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "taken"),
+    [(-2.0 + MARGIN + 0.01, "lamp off"), (-2.0 + MARGIN - 0.01, "night on")],
+)
+def test_another_sentence_has_to_be_much_more_probable(likelihood: float, taken: str):
+    engine = FakeEngine("night on", {"night on": -2.0, "lamp off": likelihood})
+    understood = mind(engine, ["lamp off"]).understand(Cancel(), SOUND)
     assert understood.transcript == taken
 
 
