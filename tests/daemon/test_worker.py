@@ -67,12 +67,11 @@ async def test_cancelled_work_stops_between_two_passes_and_its_caller_at_once(wo
     passes = Passes()
     task = asyncio.create_task(worker.run(passes))
     await until_set(passes.began)
-    passes.go_on.release()
     task.cancel()
     await asyncio.wait({task}, timeout=PATIENCE_S)
     assert task.cancelled()
     assert worker.busy
-    passes.go_on.release(2)
+    passes.go_on.release(3)
     assert await worker.run(lambda cancel: "next") == "next"
     assert (passes.outcome, worker.busy) == ("cancelled", False)
     assert passes.done <= 1
