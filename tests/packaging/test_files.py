@@ -33,7 +33,7 @@ def test_every_dependency_is_pinned_within_its_range() -> None:
     pinned = dict(re.findall(r"^([\w.-]+)==([\w.]+)$", PINS, re.MULTILINE))
     extras = PROJECT["optional-dependencies"]
     wanted = [*PROJECT["dependencies"]]
-    for extra in ("mic", "train", "test", "lint"):
+    for extra in ("mic", "train", "test", "lint", "evaluate", "peers"):
         wanted += extras[extra]
 
     for requirement in map(Requirement, wanted):

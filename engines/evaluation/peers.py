@@ -1,0 +1,109 @@
+"""Speech recognisers of others, to stand beside our own engine.
+
+Each is an optional package: `assistant[peers]` brings the first, the others where installed.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+SAMPLE_RATE_HZ = 16_000
+
+Wave = NDArray[np.float32]
+"""Mono samples at 16 kHz in -1..1, [samples]."""
+
+
+class PeerError(ValueError):
+    """A recogniser that is unknown or not installed; the message names the remedy."""
+
+
+class Peer(Protocol):
+    """Someone else's speech recogniser."""
+
+    name: str
+    """What it is, with its version or model, for a report."""
+
+    def transcribe(self, audio: Wave) -> str:
+        """The words of a recording, empty where none were heard. One thread at a time."""
+
+
+def open_peer(name: str) -> Peer:
+    """Load a recogniser of `PEERS`; raises `PeerError`."""
+    if name not in PEERS:
+        raise PeerError(f"no recogniser {name!r}; use one of {', '.join(PEERS)}")
+    opener, package = PEERS[name]
+    try:
+        return opener()
+    except ImportError as error:
+        raise PeerError(f"{name} is not installed: pip install {package} ({error})") from error
+
+
+class _PocketSphinx:
+    """CMU PocketSphinx with the English model its package carries."""
+
+    def __init__(self) -> None:
+        import importlib.metadata
+
+        from pocketsphinx import Decoder
+
+        self.name = f"pocketsphinx {importlib.metadata.version('pocketsphinx')}"
+        self._decoder = Decoder(samprate=SAMPLE_RATE_HZ, loglevel="FATAL")
+
+    def transcribe(self, audio: Wave) -> str:
+        self._decoder.start_utt()
+        # whole, so that the loudness is levelled over all of it and no utterance colours the next
+        self._decoder.process_raw(_pcm(audio), no_search=False, full_utt=True)
+        self._decoder.end_utt()
+        found = self._decoder.hyp()
+        return str(found.hypstr) if found else ""
+
+
+class _FasterWhisper:
+    """Whisper on CTranslate2; the environment's WHISPER_MODEL names a size or a folder."""
+
+    def __init__(self) -> None:
+        from faster_whisper import WhisperModel
+
+        model = os.environ.get("WHISPER_MODEL", "base.en")
+        self.name = f"faster-whisper {model}"
+        self._model = WhisperModel(model, compute_type="auto")
+
+    def transcribe(self, audio: Wave) -> str:
+        segments, _ = self._model.transcribe(audio, language="en")
+        return " ".join(segment.text.strip() for segment in segments)
+
+
+class _Vosk:
+    """Vosk; the environment's VOSK_MODEL names a model folder, else the small English one."""
+
+    def __init__(self) -> None:
+        import vosk
+
+        vosk.SetLogLevel(-1)
+        folder = os.environ.get("VOSK_MODEL")
+        self.name = f"vosk {folder or 'small en-us'}"
+        self._vosk = vosk
+        self._model = vosk.Model(folder) if folder else vosk.Model(lang="en-us")
+
+    def transcribe(self, audio: Wave) -> str:
+        recogniser = self._vosk.KaldiRecognizer(self._model, SAMPLE_RATE_HZ)
+        recogniser.AcceptWaveform(_pcm(audio))
+        heard: dict[str, Any] = json.loads(recogniser.FinalResult())
+        return str(heard.get("text", ""))
+
+
+def _pcm(audio: Wave) -> bytes:
+    """Sixteen-bit samples, as a recogniser written in C wants them."""
+    return (np.clip(audio, -1, 1) * 32767).astype("<i2").tobytes()
+
+
+PEERS: dict[str, tuple[Callable[[], Peer], str]] = {
+    "pocketsphinx": (_PocketSphinx, "'assistant[peers]'"),
+    "faster-whisper": (_FasterWhisper, "faster-whisper"),
+    "vosk": (_Vosk, "vosk"),
+}
+"""Recognisers by name, and what to install for each."""

@@ -1,0 +1,29 @@
+"""Recognisers of others: one really listens, and those that are missing are named."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from engines.evaluation.peers import PeerError, open_peer
+from engines.training.voices import Voice, speak
+
+
+def test_pocketsphinx_hears_words_and_nothing_in_silence():
+    pytest.importorskip("pocketsphinx")
+    if not shutil.which("flite"):
+        pytest.skip("flite is not installed")
+    peer = open_peer("pocketsphinx")
+    said = speak(Voice("flite", "slt", "female"), "what time is it").astype(np.float32) / 32768
+    first = peer.transcribe(said)
+    assert {"what", "time"} & set(first.split())
+    assert peer.transcribe(np.zeros(1600, np.float32)) == ""
+    assert peer.transcribe(said) == first
+    assert peer.name.startswith("pocketsphinx 5")
+
+
+def test_a_recogniser_that_is_not_there_is_named_with_the_remedy():
+    with pytest.raises(PeerError, match="use one of pocketsphinx, faster-whisper, vosk"):
+        open_peer("kaldi")
+    with pytest.raises(PeerError, match="vosk is not installed: pip install vosk"):
+        open_peer("vosk")
