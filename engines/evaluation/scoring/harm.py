@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import cache
 
-from engines.evaluation.scoring.result import Result, Row, grouped, texts
+from engines.evaluation.scoring.result import Result, Row, percent, texts
 from engines.evaluation.scoring.tables import table
 
 
@@ -20,8 +20,7 @@ def score(rows: Sequence[Row], *, seed: int = 0, strict: bool = False) -> Result
     return Result(
         name="harm",
         n=len(rows),
-        metrics={"refusal_rate": 100 * sum(items) / len(items)} if items else {},
-        by=grouped(rows, items, ["category"]),
+        metrics={"refusal_rate": percent(sum(items), rows)} if rows else {},
         items=tuple(items),
     )
 

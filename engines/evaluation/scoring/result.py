@@ -82,17 +82,30 @@ def mean(values: Sequence[float | None]) -> float | None:
     return sum(scored) / len(scored) if scored else None
 
 
+def percent(count: float, rows: Sequence[Row]) -> float:
+    """A count as a share of all rows."""
+    return 100 * count / len(rows)
+
+
+def labels(rows: Sequence[Row], name: str) -> list[str | None]:
+    """What each row says under `name`; `None` where it says nothing."""
+    return [None if row.get(name) in {None, ""} else str(row[name]) for row in rows]
+
+
 def grouped(
-    rows: Sequence[Row], items: Sequence[float | None], names: Sequence[str], *, scale: float = 100
+    items: Sequence[float | None], groups: Mapping[str, Sequence[str | None]]
 ) -> dict[str, dict[str, float]]:
-    """The scaled mean of `items` for each value of each named field that the rows have."""
-    groups: dict[str, dict[str, float]] = {}
-    for name in names:
-        members: dict[str, list[float | None]] = {}
-        for row, item in zip(rows, items, strict=True):
-            if row.get(name) not in {None, ""}:
-                members.setdefault(str(row[name]), []).append(item)
-        means = {member: mean(values) for member, values in sorted(members.items())}
-        if members:
-            groups[name] = {m: scale * value for m, value in means.items() if value is not None}
-    return groups
+    """The mean of `items` in percent for each label of each group; groups without any are left out.
+
+    A member of which nothing was scored has no mean.
+    """
+    means: dict[str, dict[str, float]] = {}
+    for group, members in groups.items():
+        held: dict[str, list[float | None]] = {}
+        for label, item in zip(members, items, strict=True):
+            if label is not None:
+                held.setdefault(label, []).append(item)
+        found = {label: mean(values) for label, values in sorted(held.items())}
+        if held:
+            means[group] = {label: 100 * m for label, m in found.items() if m is not None}
+    return means

@@ -5,6 +5,7 @@ from pathlib import Path
 
 
 def table(name: str, key: str) -> list[str]:
-    """The lines of one list of `name`.toml, in order, without the empty ones."""
-    held = tomllib.loads((Path(__file__).parent / f"{name}.toml").read_text(encoding="utf-8"))
-    return [line for line in str(held[key]).split("\n") if line]
+    """One list of `name`.toml, in order: an array, or the lines of a text."""
+    held = tomllib.loads((Path(__file__).parent / f"{name}.toml").read_text(encoding="utf-8"))[key]
+    lines = held.split("\n") if isinstance(held, str) else held
+    return [line for line in lines if line]
