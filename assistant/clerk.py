@@ -53,10 +53,8 @@ class Clerk:
 
     async def run(self) -> None:
         """Answer every request of the bus, until cancelled."""
-        async for request in self._bus.requests():
-            response = await self.answer(request)
-            told = response.model_copy(update={"transaction": request.transaction})
-            self._bus.respond(request.name, told)
+        async for inquiry in self._bus.requests():
+            self._bus.respond(inquiry.whom, await self.answer(inquiry.request))
 
     async def answer(self, request: Request) -> Response:
         """Answer one request; what goes wrong is in the response."""

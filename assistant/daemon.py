@@ -83,8 +83,8 @@ class Daemon:
         settings = self._settings
         async with maybe_embedded(settings.mqtt) as broker:
             self._broker.set_result(broker)
-            folder, count, age_s = settings.state_folder, broker.outbox_count, broker.outbox_age_s
-            with Outbox(folder, max_count=count, max_age_s=age_s) as outbox:
+            folder = settings.state_folder
+            with Outbox.open(folder, broker) as outbox:
                 bus = Bus(
                     broker, settings.site, folder, self._clock, outbox, wall_time=self._wall_time
                 )

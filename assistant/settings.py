@@ -8,64 +8,25 @@ import os
 import tomllib
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import platformdirs
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    StringConstraints,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict, SettingsError
 
 from assistant.errors import UserError
 from assistant.settings_layers import Layers, explain, explain_environment
+from assistant.settings_types import (
+    Device,
+    Section,
+    SiteName,
+    TopicName,
+    UserPath,
+    without_empty,
+)
 
 DEFAULT_PATH = Path(platformdirs.user_config_dir("assistant", appauthor=False)) / "assistant.toml"
 STATE_FOLDER = Path(platformdirs.user_state_dir("assistant", appauthor=False))
-
-
-def _at_home(path: Path) -> Path:
-    """`~` is the user's home folder, as in a shell."""
-    try:
-        return path.expanduser()
-    except RuntimeError as error:
-        raise ValueError(f"no such home folder in {path}") from error
-
-
-def _index_or_name(device: str | int) -> str | int:
-    """In the environment and on the command line an index is a string of digits."""
-    chosen = int(device) if isinstance(device, str) and device.isdecimal() else device
-    if isinstance(chosen, int) and chosen < 0:
-        raise ValueError("an index counts from 0")
-    return chosen
-
-
-def _without_empty(given: Any) -> Any:
-    if not isinstance(given, dict):
-        return given
-    return {name: value for name, value in given.items() if value != ""}
-
-
-UserPath = Annotated[Path, AfterValidator(_at_home)]
-Device = Annotated[str | int, AfterValidator(_index_or_name)]
-SiteName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-TopicName = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", max_length=256)
-]
-
-
-class Section(BaseModel):
-    """A group of settings; an unknown name is refused, so a typing error never goes unnoticed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    _empty_is_default = model_validator(mode="before")(_without_empty)
 
 
 class Source(StrEnum):
@@ -176,11 +137,19 @@ class MqttSettings(Section):
     """A file whose first line is the password."""
     client_id: str | None = None
     """Empty for one made once and kept in the state folder."""
+    protocol: Literal["auto", "5", "3.1.1"] = "auto"
+    """Of MQTT; `auto` tries 5 and takes 3.1.1 from a broker that knows no other."""
     base_topic: SiteName = "assistant"
     """The first word of every topic."""
     tls: TlsSettings = TlsSettings()
     keepalive_s: int = Field(default=20, ge=5, le=600)
     """A connection that is silent for longer is taken for dead."""
+    will_delay_s: int = Field(default=5, ge=0, le=3600)
+    """With MQTT 5: `offline` is said only when the connection was lost for so long."""
+    session_expiry_s: int = Field(default=30, ge=0, le=86_400)
+    """With MQTT 5: the broker keeps commands for an assistant that is away for no longer."""
+    command_expiry_s: int = Field(default=30, ge=1, le=86_400)
+    """With MQTT 5: what plugins publish and nobody has taken by then is thrown away."""
     max_payload_bytes: int = Field(default=65_536, ge=256, le=10_000_000)
     """A larger command is refused and counted."""
     commands_per_s: float = Field(default=20.0, gt=0, le=10_000)
@@ -189,6 +158,8 @@ class MqttSettings(Section):
     """Replies and events kept while the broker is away; the oldest are dropped and counted."""
     outbox_age_s: float = Field(default=3600.0, gt=0)
     """Older messages in the outbox are dropped and counted."""
+    outbox_kib: int = Field(default=16_384, ge=64, le=1_048_576)
+    """How large the messages in the outbox may be together; the oldest are dropped and counted."""
     discovery: bool = True
     """Tell Home Assistant, so that it makes a device of this assistant."""
     discovery_prefix: TopicName = "homeassistant"
@@ -234,7 +205,7 @@ class Settings(BaseSettings):
         use_attribute_docstrings=True,
     )
 
-    _empty_is_default = model_validator(mode="before")(_without_empty)
+    _empty_is_default = model_validator(mode="before")(without_empty)
 
     site: SiteName = "default"
     """The name of this room or machine; part of every topic."""

@@ -12,11 +12,14 @@ import aiomqtt
 from assistant.clock import Clock
 from assistant.errors import UserError
 from assistant.mqtt.commands import Command
-from assistant.mqtt.connection import device_id, read_credentials
+from assistant.mqtt.connection import device_id
 from assistant.mqtt.counters import Counters
+from assistant.mqtt.credentials import read_credentials
 from assistant.mqtt.discovery import Discovery
+from assistant.mqtt.envelope import NO_ENVELOPE, Envelope
 from assistant.mqtt.inbox import Inbox
-from assistant.mqtt.link import Link, Message
+from assistant.mqtt.link import Link
+from assistant.mqtt.message import Message
 from assistant.mqtt.outbox import Outbox
 from assistant.mqtt.payloads import (
     Activity,
@@ -25,12 +28,13 @@ from assistant.mqtt.payloads import (
     InfoPayload,
     MetricsPayload,
     PartialPayload,
+    Payload,
     QueueDepths,
     ReplyPayload,
     StatePayload,
 )
-from assistant.mqtt.requests import Request, Response
-from assistant.mqtt.topics import RequestName, Topics
+from assistant.mqtt.requests import Inquiry, Requester, Response
+from assistant.mqtt.topics import Topics
 from assistant.settings import MqttSettings
 from assistant.turn import Reply
 
@@ -69,7 +73,7 @@ class Bus:
         """
         read_credentials(settings)
         self.topics = Topics(settings.base_topic, site)
-        self._site = site
+        self._settings, self._site = settings, site
         self._outbox = outbox
         self._wall_time = wall_time
         self._info = InfoPayload()
@@ -95,6 +99,7 @@ class Bus:
             settings,
             report=lambda line: self.event(EventType.ERROR, message=line),
             respond=self.respond,
+            wall_time=wall_time,
         )
 
     async def run(self) -> None:
@@ -144,21 +149,23 @@ class Bus:
         payload = EventPayload(
             event_type=event_type, site=self._site, at=self._wall_time(), turn=turn, **details
         )
-        self._link.post(self.topics.event, payload.encode())
+        self._link.post(self.topics.event, payload.encode(), self._news("event", turn))
 
     def reply(self, reply: Reply, *, seq: int = 0, final: bool = True) -> None:
         """Say an answer, or its part number `seq`."""
         payload = ReplyPayload.of(reply, seq=seq, final=final)
-        self._link.post(self.topics.reply, payload.encode())
+        self._link.post(self.topics.reply, payload.encode(), self._news("reply", payload.turn))
 
     def partial(self, turn: str, seq: int, text: str) -> None:
         """Say the transcript so far of an utterance that goes on."""
         payload = PartialPayload(turn=turn, site=self._site, seq=seq, text=text)
-        self._link.send(Message(self.topics.partial, payload.encode(), qos=0))
+        about = Envelope.of_json("partial", turn)
+        self._link.send(Message(self.topics.partial, payload.encode(), qos=0, envelope=about))
 
     def metrics(self, metrics: MetricsPayload) -> None:
         """Say how the daemon fares; only the next one is worth more than this one."""
-        self._link.send(Message(self.topics.metrics, metrics.encode(), qos=0))
+        about = Envelope.of_json("metrics")
+        self._link.send(Message(self.topics.metrics, metrics.encode(), qos=0, envelope=about))
 
     async def publish(self, topic: str, payload: str | bytes, *, retain: bool = False) -> None:
         """Publish for a plugin, and return once the broker has acknowledged it.
@@ -170,19 +177,24 @@ class Bus:
         if not 0 < len(topic.encode()) <= _LONGEST_TOPIC_BYTES or set(topic) & set("+#\0"):
             raise UserError(f"cannot publish on {topic[:80]!r}: a topic has no +, # or NUL in it")
         body = payload.encode() if isinstance(payload, str) else payload
-        await self._link.publish(Message(topic, body, retain=retain))
+        about = NO_ENVELOPE if retain else Envelope(self._settings.command_expiry_s)
+        await self._link.publish(Message(topic, body, retain=retain, envelope=about))
 
     def commands(self) -> AsyncIterator[Command]:
         """Every command, in order, for ever; meant for one consumer."""
         return self._inbox.commands()
 
-    def requests(self) -> AsyncIterator[Request]:
+    def requests(self) -> AsyncIterator[Inquiry]:
         """Every request, in order, for ever; meant for one consumer, which responds to each."""
         return self._inbox.requests()
 
-    def respond(self, name: RequestName, response: Response) -> None:
+    def respond(self, whom: Requester, response: Response) -> None:
         """Answer a request; whoever asked has gone when the broker has, so it is not kept."""
-        self._link.send(Message(self.topics.response(name), response.encode()))
+        told = response.model_copy(update={"transaction": whom.transaction})
+        about = Envelope.of_json(f"response/{whom.name}")
+        about = replace(about, correlation=whom.correlation)
+        topic = whom.respond_to or self.topics.response(whom.name)
+        self._link.send(Message(topic, told.encode(), envelope=about))
 
     @property
     def queues(self) -> QueueDepths:
@@ -192,7 +204,8 @@ class Bus:
     def _hear(self, message: aiomqtt.Message) -> None:
         topic = message.topic.value
         if self._discovery is None or topic != self._discovery.birth_topic:
-            self._inbox.take(topic, message.payload, retained=message.retain)
+            envelope = Envelope.of_properties(message.properties)
+            self._inbox.take(topic, message.payload, retained=message.retain, envelope=envelope)
         elif message.payload == b"online" and not message.retain:
             for last in self._last_values():
                 self._link.send(last)
@@ -210,12 +223,20 @@ class Bus:
 
     @property
     def _info_message(self) -> Message:
-        return Message(self.topics.info, self._info.encode(), retain=True)
+        return self._lasting(self.topics.info, "info", self._info)
 
     @property
     def _state_message(self) -> Message:
-        return Message(self.topics.state, self._state.encode(), retain=True)
+        return self._lasting(self.topics.state, "state", self._state)
 
     @property
     def _mute_message(self) -> Message:
         return Message(self.topics.mute, b"ON" if self._state.muted else b"OFF", retain=True)
+
+    def _lasting(self, topic: str, schema: str, payload: Payload) -> Message:
+        about = Envelope.of_json(schema)
+        return Message(topic, payload.encode(), retain=True, envelope=about)
+
+    def _news(self, schema: str, turn: str | None) -> Envelope:
+        """Nobody wants to hear at the broker what would have been too old for the outbox."""
+        return Envelope.of_json(schema, turn, expiry_s=self._settings.outbox_age_s)

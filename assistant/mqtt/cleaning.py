@@ -7,7 +7,13 @@ from pathlib import Path
 import aiomqtt
 
 from assistant.errors import TransientError, UserError
-from assistant.mqtt.connection import device_id, explain, open_client, read_credentials
+from assistant.mqtt.connection import (
+    Session,
+    device_id,
+    explain,
+    open_client,
+)
+from assistant.mqtt.credentials import read_credentials
 from assistant.mqtt.discovery import Discovery
 from assistant.mqtt.embedded import EMBEDDED
 from assistant.mqtt.topics import Topics
@@ -40,7 +46,7 @@ async def clean(
     discovery = Discovery(topics, identity, settings.discovery_prefix)
     try:
         name = f"{settings.base_topic}-{site}-{identity}-clean"
-        async with open_client(settings, read_credentials(settings), name) as client:
+        async with open_client(settings, read_credentials(settings), Session(name)) as client:
             await client.subscribe([(f"{topics.root}/#", 1), (discovery.topic, 1)])
             found = await _retained(client, quiet_s)
             for topic in found:

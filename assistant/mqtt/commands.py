@@ -28,6 +28,8 @@ class Command(BaseModel):
 
     v: Literal[1] = 1
     """Version of this payload."""
+    expires_at: float | None = None
+    """Seconds since 1970, UTC, after which it is not to be obeyed; left out for never."""
 
     @classmethod
     def from_text(cls, text: str) -> Self:

@@ -1,6 +1,5 @@
-"""How to reach the broker: address, password, certificates, identity, and why it failed."""
+"""One connection to the broker: its session, its version of MQTT, and why it failed."""
 
-import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
@@ -8,20 +7,30 @@ from typing import Any
 
 import aiomqtt
 import paho.mqtt.client as paho
+import structlog
+from aiomqtt import ProtocolVersion
 from aiomqtt.exceptions import MqttConnectError
+from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 from assistant.errors import UserError
-from assistant.settings import MqttSettings, TlsSettings
+from assistant.mqtt.credentials import Credentials, address
+from assistant.mqtt.envelope import Envelope, new_properties
+from assistant.settings import MqttSettings
 
 _REFUSALS = frozenset({4, 5, 134, 135})
 """CONNACK codes of MQTT 3.1.1 and 5 for a bad password and for not being allowed in."""
+_UNSUPPORTED_VERSION = frozenset({1, 132})
+"""CONNACK codes of a broker that does not speak this version of MQTT."""
+_TAKEN_OVER = 142
 REFUSED_SUBSCRIPTION = range(128, 256)
 """SUBACK codes of a topic one may not listen to."""
 _CALL_TIMEOUT_S = 5.0
 _TCP_TIMEOUT_S = 2.0
 _MAX_IN_FLIGHT = 64
 _MAX_QUEUED_IN = 64
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +44,80 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
-    """What the settings' files hold."""
+class Session:
+    """How the broker shall treat a client that comes, goes and stays away."""
 
-    password: str | None
-    tls: ssl.SSLContext | None
+    identifier: str
+    will_topic: str | None = None
+    """Where `offline` is left when the client dies."""
+    will_delay_s: int = 0
+    """With MQTT 5: how long a connection may be lost before the client counts as dead."""
+    expiry_s: int = 0
+    """With MQTT 5: how long subscriptions and messages are kept for a client that is away."""
+    manual_ack: bool = False
+    """A message counts as received when `Connection.acknowledge` says so, and not before."""
 
 
-class _Client(aiomqtt.Client):
-    """A client that does not wait to write to a socket that has died meanwhile.
+class Dialect:
+    """Which version of MQTT to speak next: what `mqtt.protocol` says, or `auto` has learned."""
+
+    def __init__(self, wanted: str) -> None:
+        self._certain = wanted != "auto"
+        self.version = ProtocolVersion.V311 if wanted == "3.1.1" else ProtocolVersion.V5
+
+    def succeeded(self) -> None:
+        """Stay with this one."""
+        self._certain = True
+
+    def failed(self, error: BaseException) -> bool:
+        """Take the other one, if the version may be why there is no connection.
+
+        A broker that does not know a version says so, or hangs up without a word. Returns whether
+        it said so: then the other version can be tried at once.
+        """
+        code = code_value(error.rc) if isinstance(error, MqttConnectError) else None
+        refused = not self._certain and code in _UNSUPPORTED_VERSION
+        silent = not self._certain and code is None and "timed out" in str(error)
+        if refused or silent:
+            is_newest = self.version is ProtocolVersion.V5
+            self.version = ProtocolVersion.V311 if is_newest else ProtocolVersion.V5
+        return refused
+
+
+class Connection(aiomqtt.Client):
+    """A client that counts what it loses, and does not wait to write to a dead socket.
 
     aiomqtt's own asks the loop to, which then prints a traceback, or, when the number of the
     socket has a new owner, watches a stranger for ever.
     """
+
+    lost = 0
+    """Messages received that nobody fetched in time."""
+    protocol = ProtocolVersion.V311
+
+    async def send(
+        self, topic: str, payload: bytes, qos: int, retain: bool, envelope: Envelope
+    ) -> None:
+        """Publish, and return once the broker has acknowledged it where `qos` asks for that."""
+        is_newest = self.protocol is ProtocolVersion.V5
+        properties = envelope.properties() if is_newest else None
+        await self.publish(topic, payload, qos, retain, properties)
+
+    def acknowledge(self, message: aiomqtt.Message) -> None:
+        """Let the broker forget a message of a session with `manual_ack`."""
+        self._client.ack(message.mid, message.qos)
+
+    def _on_message(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
+        if self._queue.full():
+            self.lost += 1
+        super()._on_message(client, userdata, message)
+
+    def _on_publish(
+        self, client: paho.Client, userdata: Any, mid: int, reason_code: Any, properties: Any
+    ) -> None:
+        if reason_code.is_failure:
+            _log.error(f"the MQTT broker took no message: {reason_code}: check its access list")
+        super()._on_publish(client, userdata, mid, reason_code, properties)
 
     def _on_socket_register_write(self, client: paho.Client, userdata: Any, sock: Any) -> None:
         del userdata
@@ -59,58 +129,56 @@ class _Client(aiomqtt.Client):
         self._loop.call_soon_threadsafe(watch)
 
 
-def address(settings: MqttSettings) -> tuple[str, int]:
-    """Host and port, with the port's default.
-
-    Raises `UserError` for a host that cannot be one.
-    """
-    try:
-        resolvable = settings.host.encode("idna")
-    except UnicodeError as error:
-        raise UserError(f"mqtt.host: {settings.host!r} is no host name: {error}") from error
-    if not resolvable:
-        raise UserError("mqtt.host is empty: name the broker, or say embedded")
-    return settings.host, settings.port or (8883 if settings.tls.enabled else 1883)
-
-
-def read_credentials(settings: MqttSettings) -> Credentials:
-    """Read the password and certificates.
-
-    Raises `UserError`, which names the setting, for a file that cannot be read and for settings
-    that contradict each other. Reads files: call it in a thread where that matters.
-    """
-    address(settings)
-    password = _password(settings)
-    if password is not None and settings.username is None:
-        raise UserError("mqtt.password is set but mqtt.username is not: a broker needs both")
-    return Credentials(password, _tls(settings.tls))
-
-
 def open_client(
     settings: MqttSettings,
     credentials: Credentials,
-    identifier: str,
-    will_topic: str | None = None,
-) -> aiomqtt.Client:
-    """Make a client, not connected yet, that leaves `offline` on `will_topic` when it dies."""
+    session: Session,
+    version: ProtocolVersion | None = None,
+) -> Connection:
+    """Make a client, not connected yet; without a `version`, one that every broker knows."""
     host, port = address(settings)
-    client = _Client(
+    only = ProtocolVersion.V5 if settings.protocol == "5" else ProtocolVersion.V311
+    version = version or only
+    is_newest = version is ProtocolVersion.V5
+    client = Connection(
         host,
         port,
         username=settings.username,
         password=credentials.password,
         tls_context=credentials.tls,
-        identifier=identifier,
-        will=aiomqtt.Will(will_topic, "offline", qos=1, retain=True) if will_topic else None,
-        clean_session=True,
+        identifier=session.identifier,
+        protocol=version,
+        will=_will(session, is_newest=is_newest),
+        clean_session=None if is_newest else True,
+        clean_start=not session.expiry_s if is_newest else paho.MQTT_CLEAN_START_FIRST_ONLY,
+        properties=_session_properties(session) if is_newest else None,
         keepalive=settings.keepalive_s,
         timeout=_CALL_TIMEOUT_S,
         max_queued_incoming_messages=_MAX_QUEUED_IN,
     )
+    client.protocol = version
     client.pending_calls_threshold = _MAX_IN_FLIGHT
     # aiomqtt connects in a thread that cannot be cancelled: a stop would wait for it.
     client._client.connect_timeout = _TCP_TIMEOUT_S  # noqa: SLF001
+    client._client.manual_ack_set(session.manual_ack)  # noqa: SLF001
     return client
+
+
+def _will(session: Session, *, is_newest: bool) -> aiomqtt.Will | None:
+    if session.will_topic is None:
+        return None
+    told = None
+    if is_newest and session.will_delay_s:
+        told = new_properties(PacketTypes.WILLMESSAGE)
+        told.WillDelayInterval = session.will_delay_s
+    return aiomqtt.Will(session.will_topic, "offline", qos=1, retain=True, properties=told)
+
+
+def _session_properties(session: Session) -> Any:
+    told = new_properties(PacketTypes.CONNECT)
+    told.SessionExpiryInterval = session.expiry_s
+    told.ReceiveMaximum = _MAX_QUEUED_IN
+    return told
 
 
 def device_id(state_folder: Path) -> str:
@@ -153,40 +221,20 @@ def explain(error: BaseException, settings: MqttSettings) -> Failure:
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         remedy = "set mqtt.tls.ca to the authority that signed it, and mqtt.host to its name"
         return Failure(f"{broker} is not trusted ({error}): {remedy}", needs_a_person=True)
-    if isinstance(error.__cause__ or error, aiomqtt.MqttCodeError):
-        return Failure(f"{broker} closed the connection: trying again")
+    broken = error.__cause__ or error
+    if isinstance(broken, aiomqtt.MqttCodeError):
+        usurped = code_value(broken.rc) == _TAKEN_OVER
+        why = "another client has its name, leave mqtt.client_id empty" if usurped else ""
+        return Failure(f"{broker} closed the connection: {why or 'trying again'}")
     return Failure(f"cannot reach {broker} ({error}): check mqtt.host, mqtt.port and mqtt.tls")
 
 
-def _password(settings: MqttSettings) -> str | None:
-    if settings.password is not None:
-        return settings.password.get_secret_value()
-    if settings.password_file is None:
-        return None
-    try:
-        lines = settings.password_file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"mqtt.password_file cannot be read: {error}") from error
-    if not lines or not lines[0]:
-        raise UserError(f"mqtt.password_file: the first line of {settings.password_file} is empty")
-    return lines[0]
+def backoff_s(failures: int, *, needs_a_person: bool = False, chance: float) -> float:
+    """Seconds to wait after `failures` failures before this one; `chance` is between 0 and 1.
 
-
-def _tls(settings: TlsSettings) -> ssl.SSLContext | None:
-    if not settings.enabled:
-        return None
-    try:
-        context = ssl.create_default_context(cafile=settings.ca)
-    except OSError as error:  # an SSLError is one
-        raise UserError(f"mqtt.tls.ca: cannot use {settings.ca}: {error}") from error
-    if settings.certificate is None:
-        return context
-    try:
-        # An encrypted key would otherwise ask for its password on the terminal, for ever.
-        context.load_cert_chain(settings.certificate, settings.key, password="")
-    except OSError as error:
-        raise UserError(
-            f"mqtt.tls.certificate, mqtt.tls.key: cannot use {settings.certificate} "
-            f"with {settings.key}: {error}"
-        ) from error
-    return context
+    Spread over the whole span, so that many clients do not return at once; short enough that a
+    broker is found again within five seconds, unless only a person can help.
+    """
+    if needs_a_person:
+        return 15.0 * (1 + chance)
+    return min(4.0, 0.25 * 2.0 ** min(failures, 8)) * chance

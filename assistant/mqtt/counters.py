@@ -14,7 +14,9 @@ class Counters:
     expired: int = 0
     """Too old when the broker returned."""
     refused_commands: int = 0
-    """Retained, too large, or not understood."""
+    """Retained, expired, too large, or not understood."""
+    expired_commands: int = 0
+    """Of the refused, those that came after their `expires_at`."""
     limited_commands: int = 0
     """Over the rate of their topic."""
     dropped_commands: int = 0

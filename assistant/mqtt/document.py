@@ -21,13 +21,18 @@ what you do not know.
 - The broker keeps what is *retained* for whoever comes late. Events and replies are not: they are
   news. While the broker is away they wait on disk (`mqtt.outbox_count`, `mqtt.outbox_age_s`) and
   arrive in order, at least once; (`turn`, `seq`) tells the copies of a reply.
-- A command that arrives *retained* is refused, for nobody knows how old it is. So is one that is
-  too large (`mqtt.max_payload_bytes`) or not understood. Each is one line in the log, one `error`
-  event and one more in `drops.commands` of the metrics. More than `mqtt.commands_per_s` on one
-  topic are dropped and counted.
+- A command that arrives *retained* is refused, for nobody knows how old it is. So is one that comes
+  after its `expires_at`, is too large (`mqtt.max_payload_bytes`) or not understood. Each is one
+  line in the log, one `error` event and one more in `drops.commands` of the metrics. More than
+  `mqtt.commands_per_s` on one topic are dropped and counted.
 - A request on `request/<name>` is answered on `response/<name>`: `data`, `status` (`ok` or
   `error`), `error` when there is one, and the request's `transaction`. Requests are answered one
   after the other; one that is retained, or over the rate, is not answered at all.
+- With MQTT 5 (`mqtt.protocol`; everything works without it) replies and events also carry the
+  user properties `schema` (`reply/1`) and `turn`, and expire at the broker when they would have
+  expired here. A request may name a response topic and correlation data. `offline` is said only
+  after `mqtt.will_delay_s`, and commands wait for an assistant that comes back within
+  `mqtt.session_expiry_s`.
 - `assistant mqtt schema` prints all of this as JSON Schema, keyed by topic; `assistant mqtt clean`
   removes every retained message of this assistant from the broker.
 """

@@ -26,7 +26,7 @@ async def maybe_embedded(settings: MqttSettings) -> AsyncIterator[MqttSettings]:
         yield settings
         return
     async with EmbeddedBroker(_DEFAULT_PORT if settings.port is None else settings.port) as broker:
-        reach = {"host": LOOPBACK, "port": broker.port, "tls": TlsSettings()}
+        reach = {"host": LOOPBACK, "port": broker.port, "tls": TlsSettings(), "protocol": "3.1.1"}
         nobody = {"username": None, "password": None, "password_file": None}
         yield settings.model_copy(update=reach | nobody)
 

@@ -1,6 +1,8 @@
 """Commands and requests from outside, vetted, limited, counted and queued."""
 
 import asyncio
+import math
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
@@ -9,8 +11,9 @@ import structlog
 from assistant.clock import Clock
 from assistant.mqtt.commands import Command, RefusedCommandError, parse_command
 from assistant.mqtt.counters import Counters
+from assistant.mqtt.envelope import NO_ENVELOPE, Envelope
 from assistant.mqtt.limits import TokenBucket
-from assistant.mqtt.requests import Request, Response, parse_request
+from assistant.mqtt.requests import Inquiry, Requester, Response, parse_request
 from assistant.mqtt.topics import RequestName, Topics
 from assistant.settings import MqttSettings
 
@@ -21,7 +24,7 @@ _REPORT_BURST = 20
 _REPORTS_PER_S = 1.0
 
 _log = structlog.get_logger(__name__)
-_C = TypeVar("_C", bound=Command)
+_T = TypeVar("_T")
 
 
 class Inbox:
@@ -40,16 +43,21 @@ class Inbox:
         settings: MqttSettings,
         *,
         report: Callable[[str], None],
-        respond: Callable[[RequestName, Response], None],
+        respond: Callable[[Requester, Response], None],
+        wall_time: Callable[[], float] = time.time,
     ) -> None:
-        """`report` is called with one line for each message that is refused or dropped."""
+        """`report` is called with one line for each message that is refused or dropped.
+
+        `wall_time` gives seconds since 1970.
+        """
         self._topics = topics
         self._counters = counters
         self._settings = settings
         self._report = report
         self._respond = respond
+        self._wall_time = wall_time
         self._commands: asyncio.Queue[Command] = asyncio.Queue(_CAPACITY)
-        self._requests: asyncio.Queue[Request] = asyncio.Queue(_CAPACITY)
+        self._requests: asyncio.Queue[Inquiry] = asyncio.Queue(_CAPACITY)
         self._reports = TokenBucket(clock, per_s=_REPORTS_PER_S, burst=_REPORT_BURST)
         per_s = settings.commands_per_s
         self._limits = {
@@ -57,7 +65,9 @@ class Inbox:
             for topic in topics.incoming
         }
 
-    def take(self, topic: str, payload: bytes, *, retained: bool) -> None:
+    def take(
+        self, topic: str, payload: bytes, *, retained: bool, envelope: Envelope = NO_ENVELOPE
+    ) -> None:
         """Vet one message and queue it; a topic that is not listened to is passed over."""
         name = self._topics.parse(topic)
         if name is None:
@@ -70,15 +80,36 @@ class Inbox:
         try:
             self._vet(payload, retained=retained)
             if isinstance(name, RequestName):
-                self._put(self._requests, parse_request(name, payload))
+                self._take_request(name, payload, envelope)
             else:
-                self._put(self._commands, parse_command(name, payload))
+                command = parse_command(name, payload)
+                self._check_age(command)
+                self._put(self._commands, command)
         except RefusedCommandError as error:
             self._counters.refused_commands += 1
             self._tell(f"refused a command on {topic}: {error}")
             if isinstance(name, RequestName) and not retained:
-                refusal = Response(status="error", error=str(error), transaction=error.transaction)
-                self._respond(name, refusal)
+                whom = Requester(name, error.transaction, correlation=envelope.correlation)
+                self._respond(whom, Response(status="error", error=str(error)))
+
+    def _take_request(self, name: RequestName, payload: bytes, envelope: Envelope) -> None:
+        request = parse_request(name, payload)
+        self._check_age(request)
+        if (wanted := envelope.respond_to) and not self._may_answer_on(wanted):
+            raise RefusedCommandError(f"no answer is sent to {wanted[:80]!r}: name another topic")
+        whom = Requester(name, request.transaction, wanted, envelope.correlation)
+        self._put(self._requests, Inquiry(request, whom))
+
+    def _may_answer_on(self, topic: str) -> bool:
+        """An answer must not become a command, to this assistant or to the broker."""
+        is_name = not set(topic) & set("+#\0") and not topic.startswith("$")
+        return is_name and self._topics.parse(topic) is None
+
+    def _check_age(self, command: Command) -> None:
+        late_s = self._wall_time() - (command.expires_at or math.inf)
+        if late_s > 0:
+            self._counters.expired_commands += 1
+            raise RefusedCommandError(f"it expired {late_s:.1f} s ago")
 
     @property
     def depth(self) -> int:
@@ -90,7 +121,7 @@ class Inbox:
         while True:
             yield await self._commands.get()
 
-    async def requests(self) -> AsyncIterator[Request]:
+    async def requests(self) -> AsyncIterator[Inquiry]:
         """Every request, in order, for ever; meant for one consumer."""
         while True:
             yield await self._requests.get()
@@ -102,12 +133,12 @@ class Inbox:
             size = f"{len(payload)} bytes, over {self._settings.max_payload_bytes}"
             raise RefusedCommandError(f"it has {size} (mqtt.max_payload_bytes)")
 
-    def _put(self, queue: asyncio.Queue[_C], command: _C) -> None:
+    def _put(self, queue: asyncio.Queue[_T], item: _T) -> None:
         if queue.full():
             queue.get_nowait()
             self._counters.dropped_commands += 1
             self._tell(f"dropped a command: more than {_CAPACITY} wait")
-        queue.put_nowait(command)
+        queue.put_nowait(item)
 
     def _tell(self, line: str) -> None:
         if self._reports.take():

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import SystemRandom
 
 import aiomqtt
@@ -14,14 +14,19 @@ from assistant.clock import Clock
 from assistant.errors import TransientError, UserError
 from assistant.mqtt.connection import (
     REFUSED_SUBSCRIPTION,
+    Connection,
+    Dialect,
     Failure,
-    address,
+    Session,
+    backoff_s,
     code_value,
     explain,
     open_client,
-    read_credentials,
 )
 from assistant.mqtt.counters import Counters
+from assistant.mqtt.credentials import address, read_credentials
+from assistant.mqtt.envelope import Envelope
+from assistant.mqtt.message import Message, unpacked
 from assistant.mqtt.outbox import Outbox
 from assistant.mqtt.topics import Topics
 from assistant.settings import MqttSettings
@@ -37,31 +42,6 @@ _STOP_FAREWELL_S = 0.3
 _STABLE_S = 5.0
 """A connection that lasts this long ends a series of failures: two clients with one identity
 would otherwise throw each other out without a pause."""
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """Something to publish."""
-
-    topic: str
-    payload: bytes
-    qos: int = 1
-    retain: bool = False
-    parcel_id: int | None = None
-    """Its place in the outbox, which it leaves once the broker has it."""
-    done: asyncio.Future[None] | None = None
-    """Told when the broker has it, or that it never will."""
-
-
-def backoff_s(failures: int, *, needs_a_person: bool = False, chance: float) -> float:
-    """Seconds to wait after `failures` failures before this one; `chance` is between 0 and 1.
-
-    Spread over the whole span, so that many clients do not return at once; short enough that a
-    broker is found again within five seconds, unless only a person can help.
-    """
-    if needs_a_person:
-        return 15.0 * (1 + chance)
-    return min(4.0, 0.25 * 2.0 ** min(failures, 8)) * chance
 
 
 class Link:
@@ -83,7 +63,10 @@ class Link:
         """`greeting` gives the last values, said on every connection before `online`."""
         self.counters = Counters()
         self._settings = settings
-        self._identifier = identifier
+        self._session = Session(
+            identifier, topics.status, settings.will_delay_s, settings.session_expiry_s
+        )
+        self._dialect = Dialect(settings.protocol)
         self._topics = topics
         self._clock = clock
         self._outbox = outbox
@@ -91,7 +74,7 @@ class Link:
         self._greeting = greeting
         self._hear = hear
         self._chance = chance
-        self._client: aiomqtt.Client | None = None
+        self._client: Connection | None = None
         self._live: deque[Message] = deque()
         self._work = asyncio.Event()
         self._delivered_all = asyncio.Event()
@@ -115,9 +98,9 @@ class Link:
         """Wait until `connected`."""
         await self._online.wait()
 
-    def post(self, topic: str, payload: bytes) -> None:
-        """Send, by way of the outbox, whenever the broker is there."""
-        self._outbox.append(topic, payload)
+    def post(self, topic: str, payload: bytes, envelope: Envelope) -> None:
+        """Send, by way of the outbox, whenever the broker is there before the envelope expires."""
+        self._outbox.append(topic, payload, envelope.dump(), lifetime_s=envelope.expiry_s)
         self._delivered_all.clear()
         self._work.set()
 
@@ -178,16 +161,23 @@ class Link:
     async def _attempt(self) -> Failure:
         """Connect and serve until something goes wrong; returns what did."""
         failure: Failure | None = None
+        refused = False
         try:
             credentials = await asyncio.to_thread(read_credentials, self._settings)
-            client = open_client(self._settings, credentials, self._identifier, self._topics.status)
+            version = self._dialect.version
+            client = open_client(self._settings, credentials, self._session, version)
             async with client:
+                self._dialect.succeeded()
                 await self._serve(client)
         except* (aiomqtt.MqttError, UserError) as group:
-            failure = explain(_first_leaf(group), self._settings)
+            error = _first_leaf(group)
+            failure = None if self._dialect.failed(error) else explain(error, self._settings)
+            refused = failure is None
+        if refused:
+            return await self._attempt()
         return failure or explain(aiomqtt.MqttError("the connection ended"), self._settings)
 
-    async def _serve(self, client: aiomqtt.Client) -> None:
+    async def _serve(self, client: Connection) -> None:
         self._client = client
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -202,11 +192,12 @@ class Link:
             raise
         finally:
             self._client = None
+            self.counters.dropped_commands += client.lost
             self._online.clear()
             while self._live:
                 self._lose(self._live.popleft())
 
-    async def _greet(self, client: aiomqtt.Client) -> None:
+    async def _greet(self, client: Connection) -> None:
         """Listen before saying `online`, so that who answers to that is heard."""
         wanted = [(topic, 1) for topic in self._subscriptions]
         for (topic, _), code in zip(wanted, await client.subscribe(wanted), strict=True):
@@ -220,13 +211,16 @@ class Link:
         self._online.set()
         self._tried.set()
         host, port = address(self._settings)
-        _log.info("connected to the MQTT broker", host=host, port=port, waiting=self._outbox.depth)
+        waiting, version = self._outbox.depth, client.protocol.name
+        _log.info(
+            "connected to the MQTT broker", host=host, port=port, waiting=waiting, version=version
+        )
 
-    async def _receive(self, client: aiomqtt.Client) -> None:
+    async def _receive(self, client: Connection) -> None:
         async for message in client.messages:
             self._hear(message)
 
-    async def _send(self, client: aiomqtt.Client) -> None:
+    async def _send(self, client: Connection) -> None:
         """Send in order, a window of messages at a time, whatever is posted or sent."""
         window = asyncio.Semaphore(_IN_FLIGHT)
         last = 0
@@ -234,7 +228,7 @@ class Link:
             while True:
                 self._work.clear()
                 parcels = self._outbox.after(last, _IN_FLIGHT)
-                batch = [Message(p.topic, p.payload, parcel_id=p.id) for p in parcels]
+                batch = [unpacked(parcel) for parcel in parcels]
                 batch += self._live
                 self._live.clear()
                 for message in batch:
@@ -250,7 +244,7 @@ class Link:
                     await self._work.wait()
 
     async def _deliver(
-        self, client: aiomqtt.Client, message: Message, window: asyncio.Semaphore
+        self, client: Connection, message: Message, window: asyncio.Semaphore
     ) -> None:
         try:
             await self._publish(client, message)
@@ -266,8 +260,9 @@ class Link:
         if message.done and not message.done.done():
             message.done.set_result(None)
 
-    async def _publish(self, client: aiomqtt.Client, message: Message) -> None:
-        await client.publish(message.topic, message.payload, message.qos, message.retain)
+    async def _publish(self, client: Connection, message: Message) -> None:
+        topic, payload, envelope = message.topic, message.payload, message.envelope
+        await client.send(topic, payload, message.qos, message.retain, envelope)
         self.counters.published += 1
 
     def _lose(self, message: Message) -> None:

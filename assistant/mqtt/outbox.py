@@ -13,17 +13,29 @@ from typing import Any, BinaryIO, Self
 import structlog
 
 from assistant.errors import UserError
+from assistant.settings import MqttSettings
 
 _log = structlog.get_logger(__name__)
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS parcel (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     topic TEXT NOT NULL,
     payload BLOB NOT NULL,
-    posted_at REAL NOT NULL
+    posted_at REAL NOT NULL,
+    expires_at REAL NOT NULL DEFAULT 1e18,
+    envelope TEXT NOT NULL DEFAULT ''
 )"""
+_FROM_VERSION_1 = (
+    "ALTER TABLE parcel ADD COLUMN expires_at REAL NOT NULL DEFAULT 1e18",
+    "ALTER TABLE parcel ADD COLUMN envelope TEXT NOT NULL DEFAULT ''",
+)
+_INDEX = "CREATE INDEX IF NOT EXISTS parcel_expiry ON parcel (expires_at)"
+_INSERT = (
+    "INSERT INTO parcel (topic, payload, posted_at, expires_at, envelope)"
+    " VALUES (?, ?, ?, ?, ?) RETURNING id"
+)
 _SUFFIXES = ("", "-wal", "-shm")
 _CHECKPOINT_EVERY = 256
 """Statements between two checkpoints: about one megabyte of log."""
@@ -37,10 +49,14 @@ class Parcel:
     """Grows with every message and is never used again."""
     topic: str
     payload: bytes
+    envelope: str = ""
+    """As it was given to `append`."""
+    left_s: float = 0.0
+    """How long it is still worth something."""
 
 
 class Outbox:
-    """A first-in, first-out queue on disk, bounded by count and by age.
+    """A first-in, first-out queue on disk, bounded by count, by size and by age.
 
     A message is on disk when `append` returns, so a crash of the process loses nothing. No method
     fails because the disk does: that is logged once and the message is counted as dropped. All of
@@ -53,6 +69,7 @@ class Outbox:
         *,
         max_count: int,
         max_age_s: float,
+        max_bytes: int = 16 << 20,
         wall_time: Callable[[], float] = time.time,
     ) -> None:
         """Open or make `outbox.sqlite` in `folder`.
@@ -62,22 +79,33 @@ class Outbox:
         moved aside, with one line in the log.
         """
         self.dropped = 0
-        """Messages lost to `max_count` or to a disk that failed."""
+        """Messages lost to `max_count`, to `max_bytes` or to a disk that failed."""
         self.expired = 0
-        """Messages lost to `max_age_s`."""
+        """Messages lost to `max_age_s` or to a shorter life of their own."""
         self._path = folder / "outbox.sqlite"
         self._max_count = max_count
         self._max_age_s = max_age_s
+        self._max_bytes = max_bytes
         self._wall_time = wall_time
         self._failing = False
         self._statements = 0
         self._lock = _lock(folder)
-        self._depth = 0
+        self._depth = self._bytes = 0
         try:
             self._db = self._open()
         except UserError:
             self._lock.close()
             raise
+
+    @classmethod
+    def open(cls, folder: Path, settings: MqttSettings) -> Self:
+        """Open it with the bounds of the settings; raises as the constructor does."""
+        return cls(
+            folder,
+            max_count=settings.outbox_count,
+            max_age_s=settings.outbox_age_s,
+            max_bytes=settings.outbox_kib << 10,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -91,29 +119,53 @@ class Outbox:
         return self._depth
 
     @property
+    def size_bytes(self) -> int:
+        """How large the payloads that wait are together."""
+        return self._bytes
+
+    @property
     def checkpoint_due(self) -> bool:
         """The write-ahead log has grown enough for a `checkpoint`."""
         return self._statements >= _CHECKPOINT_EVERY
 
-    def append(self, topic: str, payload: bytes) -> None:
-        """Put a message at the end; when the outbox is full the oldest is dropped."""
-        row = (topic, payload, self._wall_time())
-        insert = "INSERT INTO parcel (topic, payload, posted_at) VALUES (?, ?, ?) RETURNING id"
-        if not self._execute(insert, *row):
+    def append(
+        self, topic: str, payload: bytes, envelope: str = "", *, lifetime_s: float | None = None
+    ) -> None:
+        """Put a message at the end; when the outbox is full the oldest are dropped.
+
+        It is dropped, too, when it still waits after `lifetime_s`.
+        """
+        now, size = self._wall_time(), len(payload)
+        life_s = min(self._max_age_s, self._max_age_s if lifetime_s is None else lifetime_s)
+        row = (topic, payload, now, now + life_s, envelope)
+        if size > self._max_bytes or not self._execute(_INSERT, *row):
             self.dropped += 1
             return
         self._depth += 1
-        if self._depth > self._max_count:
-            self.dropped += self._remove("id = (SELECT min(id) FROM parcel)")
+        self._bytes += size
+        while self._depth > self._max_count or self._bytes > self._max_bytes:
+            gone = self._remove("id = (SELECT min(id) FROM parcel)")
+            self.dropped += gone
+            if not gone:
+                return
 
     def after(self, last: int, limit: int) -> list[Parcel]:
         """Give the `limit` oldest messages with an id above `last`, once the expired are gone."""
-        too_old = self._wall_time() - self._max_age_s
+        now = self._wall_time()
+        self._forget_expired(now)
+        query = (
+            "SELECT id, topic, payload, envelope, min(expires_at, posted_at + ?) - ?"
+            " FROM parcel WHERE id > ? ORDER BY id LIMIT ?"
+        )
+        return [Parcel(*row) for row in self._execute(query, self._max_age_s, now, last, limit)]
+
+    def _forget_expired(self, now: float) -> None:
+        """Look before removing, which would write: most of the time nothing has expired."""
+        too_old = now - self._max_age_s
         oldest = self._execute("SELECT posted_at FROM parcel ORDER BY id LIMIT 1")
-        if oldest and oldest[0][0] < too_old:
-            self.expired += self._remove("posted_at < ?", too_old)
-        query = "SELECT id, topic, payload FROM parcel WHERE id > ? ORDER BY id LIMIT ?"
-        return [Parcel(*row) for row in self._execute(query, last, limit)]
+        soonest = self._execute("SELECT min(expires_at) FROM parcel")
+        if oldest and (oldest[0][0] < too_old or soonest[0][0] < now):
+            self.expired += self._remove("posted_at < ? OR expires_at < ?", too_old, now)
 
     def delete(self, parcel_id: int) -> None:
         """Forget a message; one that is gone already is no error."""
@@ -147,14 +199,17 @@ class Outbox:
             db.execute("PRAGMA synchronous = NORMAL")
             db.execute("PRAGMA wal_autocheckpoint = 0")
             version = db.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, _SCHEMA_VERSION):
+            if version not in range(_SCHEMA_VERSION + 1):
                 raise sqlite3.DatabaseError(f"its format {version} is unknown")
             verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
             if verdict != "ok":
                 raise sqlite3.DatabaseError(verdict)
-            db.execute(_SCHEMA)
+            for step in _FROM_VERSION_1 if version == 1 else (_SCHEMA,):
+                db.execute(step)
+            db.execute(_INDEX)
             db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
-            self._depth = db.execute("SELECT count(*) FROM parcel").fetchone()[0]
+            counted = "SELECT count(*), coalesce(sum(length(payload)), 0) FROM parcel"
+            self._depth, self._bytes = db.execute(counted).fetchone()
         except sqlite3.Error:
             db.close()
             raise
@@ -189,9 +244,11 @@ class Outbox:
         return rows
 
     def _remove(self, which: str, *values: object) -> int:
-        gone = len(self._execute(f"DELETE FROM parcel WHERE {which} RETURNING id", *values))  # noqa: S608 - only literals from this file
-        self._depth -= gone
-        return gone
+        delete = f"DELETE FROM parcel WHERE {which} RETURNING length(payload)"  # noqa: S608 - only literals from this file
+        sizes = [row[0] for row in self._execute(delete, *values)]
+        self._depth -= len(sizes)
+        self._bytes -= sum(sizes)
+        return len(sizes)
 
     def _checkpoint(self) -> None:
         try:

@@ -1,6 +1,7 @@
 """Questions that get an answer: what may be asked, and what is responded."""
 
 import json
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
@@ -43,6 +44,26 @@ class Diagnose(Request):
     """Say how the daemon fares."""
 
     name = RequestName.DIAGNOSTICS
+
+
+@dataclass(frozen=True, slots=True)
+class Requester:
+    """Who waits for an answer, and how it will know that it is its own."""
+
+    name: RequestName
+    transaction: Transaction | None = None
+    respond_to: str | None = None
+    """A topic of its own, which only MQTT 5 can name."""
+    correlation: bytes | None = None
+    """As `transaction`, in the terms of MQTT 5."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """A request, and who made it."""
+
+    request: Request
+    whom: Requester
 
 
 _MODELS: dict[RequestName, type[Request]] = {

@@ -17,7 +17,7 @@ from assistant.daemon import Daemon
 from assistant.dialogue import NO_PLUGIN, Dialogue
 from assistant.herald import SilentHerald
 from assistant.intents import HandlerResult
-from assistant.mqtt.requests import Ask, Request, Response
+from assistant.mqtt.requests import Ask, Inquiry, Request, Requester, Response
 from assistant.settings import EngineSettings, Settings
 from tests.daemon.support import FakeBus, FakeIntents, FakeMind, FakeWorker
 from tests.support.broker import Mosquitto
@@ -38,12 +38,13 @@ class AskedBus(FakeBus):
         self.waiting = requests
         self.responses: list[tuple[str, Response]] = []
 
-    async def requests(self) -> AsyncIterator[Request]:
+    async def requests(self) -> AsyncIterator[Inquiry]:
         for request in self.waiting:
-            yield request
+            yield Inquiry(request, Requester(request.name, request.transaction))
 
-    def respond(self, name: str, response: Response) -> None:
-        self.responses.append((name, response))
+    def respond(self, whom: Requester, response: Response) -> None:
+        told = response.model_copy(update={"transaction": whom.transaction})
+        self.responses.append((whom.name, told))
 
 
 async def answered(*requests: Request, intents: Any = None) -> tuple[AskedBus, list[Response]]:

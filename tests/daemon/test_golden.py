@@ -95,9 +95,9 @@ class Witness(Bus):
         super().__init__(*args, **options)
         post, send = self._link.post, self._link.send
 
-        def noted_post(topic: str, payload: bytes) -> None:
+        def noted_post(topic: str, payload: bytes, envelope: Any) -> None:
             self._note(topic, payload)
-            post(topic, payload)
+            post(topic, payload, envelope)
 
         def noted_send(message: Any) -> None:
             self._note(message.topic, message.payload)

@@ -129,7 +129,7 @@ asyncio.run(main())
 
 
 async def test_a_killed_daemon_leaves_offline(broker: Mosquitto, state_folder: Path):
-    arguments = [json.dumps(broker.settings), str(state_folder)]
+    arguments = [json.dumps(broker.settings | {"will_delay_s": 0}), str(state_folder)]
     async with broker.hub(f"{ROOT}/status") as hub:
         command = (sys.executable, "-c", _DAEMON, *arguments)
         daemon = await asyncio.create_subprocess_exec(*command, stdout=subprocess.DEVNULL)

@@ -8,8 +8,8 @@ import pytest
 from aiomqtt.exceptions import MqttConnectError
 
 from assistant.errors import UserError
-from assistant.mqtt.connection import address, device_id, explain, read_credentials
-from assistant.mqtt.link import backoff_s
+from assistant.mqtt.connection import backoff_s, device_id, explain
+from assistant.mqtt.credentials import address, read_credentials
 from assistant.settings import MqttSettings
 from tests.support.broker import Certificates
 

@@ -7,10 +7,13 @@ import pytest
 from assistant.clock import SystemClock
 from assistant.mqtt.commands import Cancel, Listen, Say, SetMute
 from assistant.mqtt.counters import Counters
+from assistant.mqtt.envelope import NO_ENVELOPE, Envelope
 from assistant.mqtt.inbox import Inbox
-from assistant.mqtt.requests import Ask, Diagnose, ListPlugins, Request, Response
+from assistant.mqtt.requests import Ask, Diagnose, ListPlugins, Request, Requester, Response
 from assistant.mqtt.topics import RequestName, Topics
 from assistant.settings import MqttSettings
+
+NOW = 1_767_603_600.0
 
 
 class HandClock(SystemClock):
@@ -29,18 +32,27 @@ class Box:
         self.counters = Counters()
         self.clock = HandClock()
         self.reports: list[str] = []
-        self.responses: list[tuple[RequestName, Response]] = []
+        self.responses: list[tuple[Requester, Response]] = []
         self.inbox = Inbox(
             Topics("assistant", "kitchen"),
             self.counters,
             self.clock,
             MqttSettings(max_payload_bytes=256, commands_per_s=commands_per_s),
             report=self.reports.append,
-            respond=lambda name, response: self.responses.append((name, response)),
+            respond=lambda whom, response: self.responses.append((whom, response)),
+            wall_time=lambda: NOW,
         )
 
-    def take(self, name: str, payload: bytes, *, retained: bool = False) -> None:
-        self.inbox.take(f"assistant/kitchen/{name}", payload, retained=retained)
+    def take(
+        self,
+        name: str,
+        payload: bytes,
+        *,
+        retained: bool = False,
+        envelope: Envelope = NO_ENVELOPE,
+    ) -> None:
+        topic = f"assistant/kitchen/{name}"
+        self.inbox.take(topic, payload, retained=retained, envelope=envelope)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +123,9 @@ async def test_each_topic_has_a_rate_of_its_own_and_regains_it():
 async def test_understands_requests(name: str, payload: bytes, request_: Request):
     box = Box()
     box.take(f"request/{name}", payload)
-    assert await anext(box.inbox.requests()) == request_
+    inquiry = await anext(box.inbox.requests())
+    assert inquiry.request == request_
+    assert inquiry.whom == Requester(request_.name, request_.transaction)
     assert (box.reports, box.responses, box.inbox.depth) == ([], [], 0)
 
 
@@ -130,8 +144,8 @@ def test_a_bad_request_is_answered_with_the_reason(
 ):
     box = Box()
     box.take("request/ask", payload)
-    [(name, response)] = box.responses
-    assert (name, response.status, response.transaction) == ("ask", "error", transaction)
+    [(whom, response)] = box.responses
+    assert (whom, response.status) == (Requester(RequestName.ASK, transaction), "error")
     assert reason in (response.error or "")
     assert reason in box.reports[0]
     assert json.loads(response.encode())["data"] == {}
@@ -151,3 +165,31 @@ async def test_a_full_queue_gives_way_to_the_newest():
     assert await anext(box.inbox.commands()) == Say(text="6")
     assert box.counters.dropped_commands == 6
     assert "more than 64 wait" in box.reports[0]
+
+
+@pytest.mark.parametrize("name", ["say", "mute/set", "request/ask"])
+async def test_what_comes_too_late_is_not_obeyed(name: str):
+    box = Box()
+    said = {"text": "open the door", "muted": True}
+    box.take(name, json.dumps({**said, "expires_at": NOW - 1.5}).encode())
+    assert (box.counters.expired_commands, box.counters.refused_commands) == (1, 1)
+    assert box.inbox.depth == 0
+    assert "it expired 1.5 s ago" in box.reports[0]
+    box.take(name, json.dumps({**said, "expires_at": NOW + 1}).encode())
+    assert box.inbox.depth == 1
+
+
+async def test_an_answer_goes_where_the_requester_wants_it_with_its_correlation():
+    box = Box()
+    box.take("request/plugins", b"", envelope=Envelope(respond_to="my/own", correlation=b"7"))
+    inquiry = await anext(box.inbox.requests())
+    assert inquiry.whom == Requester(RequestName.PLUGINS, None, "my/own", b"7")
+
+
+@pytest.mark.parametrize("topic", ["a/#", "+", "$SYS/x", "assistant/kitchen/say"])
+def test_an_answer_is_never_a_command(topic: str):
+    box = Box()
+    box.take("request/plugins", b"", envelope=Envelope(respond_to=topic))
+    [(whom, response)] = box.responses
+    assert whom.respond_to is None
+    assert "name another topic" in (response.error or "")

@@ -38,7 +38,8 @@ def test_gives_back_in_order_what_is_not_deleted(tmp_path: Path):
         for number in range(4):
             outbox.append("t", b"%d" % number)
         first, second = outbox.after(0, 2)
-        assert first == Parcel(first.id, "t", b"0")
+        assert first == Parcel(first.id, "t", b"0", left_s=first.left_s)
+        assert 50 < first.left_s <= 60
         assert [parcel.payload for parcel in outbox.after(second.id, 10)] == [b"2", b"3"]
         outbox.delete(first.id)
         outbox.delete(first.id)
@@ -53,7 +54,7 @@ def test_keeps_everything_over_a_restart_and_never_uses_an_id_again(tmp_path: Pa
         delivered, waiting = outbox.after(0, 2)
         outbox.delete(delivered.id)
     with open_outbox(tmp_path) as outbox:
-        assert outbox.after(0, 2) == [waiting]
+        assert [parcel.id for parcel in outbox.after(0, 2)] == [waiting.id]
         outbox.delete(waiting.id)
         outbox.append("t", b"new")
         assert outbox.after(0, 2)[0].id > waiting.id
@@ -97,6 +98,50 @@ def test_drops_the_expired_and_counts_them(tmp_path: Path):
     with open_outbox(tmp_path, wall_time=wall) as outbox:
         assert payloads(outbox) == [b"new"]
         assert (outbox.expired, outbox.depth) == (2, 1)
+
+
+def test_drops_the_oldest_when_it_grows_too_large(tmp_path: Path):
+    with open_outbox(tmp_path, max_bytes=10) as outbox:
+        for payload in (b"aaaa", b"bbbb", b"cc", b"ddddd"):
+            outbox.append("t", payload)
+        assert payloads(outbox) == [b"cc", b"ddddd"]
+        outbox.append("t", b"x" * 11)
+        assert payloads(outbox) == [b"cc", b"ddddd"]
+        assert (outbox.dropped, outbox.depth, outbox.size_bytes) == (3, 2, 7)
+    with open_outbox(tmp_path, max_bytes=10) as outbox:
+        assert (outbox.depth, outbox.size_bytes) == (2, 7)
+
+
+def test_a_message_with_a_short_life_expires_before_older_ones(tmp_path: Path):
+    wall = WallClock()
+    with open_outbox(tmp_path, wall_time=wall) as outbox:
+        outbox.append("t", b"long")
+        outbox.append("t", b"short", lifetime_s=5.0)
+        outbox.append("t", b"longer than is allowed", lifetime_s=1e9)
+        wall.seconds += 6
+        assert payloads(outbox) == [b"long", b"longer than is allowed"]
+        assert [parcel.left_s for parcel in outbox.after(0, 9)] == [54.0, 54.0]
+        wall.seconds += 55
+        assert payloads(outbox) == []
+        assert (outbox.expired, outbox.depth, outbox.size_bytes) == (3, 0, 0)
+
+
+def test_what_an_older_version_left_is_still_sent(tmp_path: Path):
+    wall = WallClock()
+    db = sqlite3.connect(tmp_path / "outbox.sqlite")
+    db.execute(
+        "CREATE TABLE parcel (id INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL,"
+        " payload BLOB NOT NULL, posted_at REAL NOT NULL)"
+    )
+    db.execute("INSERT INTO parcel (topic, payload, posted_at) VALUES ('t', x'61', ?)", [wall()])
+    db.execute("PRAGMA user_version = 1")
+    db.commit()
+    db.close()
+    with open_outbox(tmp_path, wall_time=wall) as outbox:
+        outbox.append("t", b"b", "{}")
+        first, second = outbox.after(0, 9)
+        assert (first.payload, first.envelope, first.left_s) == (b"a", "", 60.0)
+        assert (second.payload, second.envelope, second.left_s) == (b"b", "{}", 60.0)
 
 
 @pytest.mark.parametrize("damage", [b"this is no database" * 100, b""])

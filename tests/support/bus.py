@@ -46,7 +46,7 @@ async def running_bus(
 ) -> AsyncIterator[Bus]:
     """A bus with its own outbox and its `run` task, stopped cleanly at the end."""
     checked = MqttSettings.model_validate(settings)
-    with Outbox(folder, max_count=checked.outbox_count, max_age_s=checked.outbox_age_s) as outbox:
+    with Outbox.open(folder, checked) as outbox:
         bus = Bus(checked, site, folder, clock or ImpatientClock(), outbox)
         task = asyncio.create_task(bus.run(), name="mqtt")
         try:
@@ -97,4 +97,11 @@ async def reconnected(bus: Bus) -> None:
     before = bus.counters.connects
     async with asyncio.timeout(PATIENCE_S):
         while bus.counters.connects == before:  # noqa: ASYNC110 - a real broker is on the wire
+            await asyncio.sleep(0.005)
+
+
+async def disconnected(bus: Bus) -> None:
+    """Return once the bus has noticed that its broker is gone."""
+    async with asyncio.timeout(PATIENCE_S):
+        while bus.connected:  # noqa: ASYNC110 - a real broker is on the wire
             await asyncio.sleep(0.005)
