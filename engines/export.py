@@ -65,7 +65,7 @@ def export_lm(
     """Write `lm.onnx`; with `int8` the matrices are quantised and activations on the fly."""
     config = model.config
     batch, length, past, active, audio = 2, 6, 5, 3, 4
-    shape = (config.n_layers, batch, config.n_heads, past, config.head_dim)
+    shape = (config.n_layers, batch, config.kv_heads, past, config.head_dim)
     example = (
         torch.zeros(batch, length, dtype=torch.int64),
         torch.zeros(batch, audio, config.d_model),

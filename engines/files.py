@@ -1,12 +1,13 @@
 """Reads published files: JSON configs, safetensors whole or in shards, and the one `.bin`."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
 from torch import Tensor
 
 from engines.checkpoints import CheckpointError
@@ -26,54 +27,75 @@ def read_config(folder: Path) -> dict[str, Any]:
     return raw
 
 
-def read_tensors(folder: Path, *, headers: bool = False) -> Tensors:
-    """Read all tensors of a file, or of a folder: shards with an index, one file, or a `.bin`.
+def read_tensors(
+    source: Path, *, headers: bool = False, place: Callable[[Tensor], Tensor] = lambda t: t
+) -> Tensors:
+    """Read all tensors of a file, or of a folder: one file, or shards with an index.
 
-    With `headers` the tensors are on the meta device: shapes and types without the numbers.
+    `place` is given each tensor as it is read, to move or convert it: a model never lies in memory
+    twice. With `headers` the tensors are on the meta device: shapes and types without the numbers.
     """
-    if folder.is_file() or folder.suffix == ".safetensors":
-        return _read_file(folder, headers)
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        return _read_shards(folder, index, headers)
+    if source.is_file() or source.suffix == ".safetensors":
+        return _read_file(source, headers, place)
     for name in ("model.safetensors", "pytorch_model.bin"):
-        path = folder / name
+        path, index = source / name, source / f"{name}.index.json"
+        if index.is_file():
+            return _read_shards(index, headers, place)
         if path.is_file():
-            return _read_file(path, headers)
-    raise CheckpointError(f"{folder}: no model.safetensors nor pytorch_model.bin; download it")
+            return _read_file(path, headers, place)
+    raise CheckpointError(f"{source}: no model.safetensors nor pytorch_model.bin; download it")
 
 
-def _read_shards(folder: Path, index: Path, headers: bool) -> Tensors:
-    try:
-        places: dict[str, str] = json.loads(index.read_text("utf-8"))["weight_map"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{index}: {error}; download it again") from error
+def _read_shards(index: Path, headers: bool, place: Callable[[Tensor], Tensor]) -> Tensors:
+    places = _weight_map(index)
     tensors: Tensors = {}
     for name in sorted(set(places.values())):
-        if Path(name).name != name:
-            raise CheckpointError(f"{index}: {name!r} is not a file name; download it again")
-        shard = _read_file(folder / name, headers)
+        path = index.parent / name
+        shard = _read_file(path, headers, place)
         for key in shard:
             if places.get(key) != name:
-                raise CheckpointError(f"{folder / name}: {key} is not in the index")
+                raise CheckpointError(f"{path}: {key} is not in the index; download it again")
         tensors |= shard
     for key, name in places.items():
         if key not in tensors:
-            raise CheckpointError(f"{folder / name}: tensor {key} is missing; download it again")
+            raise CheckpointError(
+                f"{index.parent / name}: tensor {key} is missing; download it again"
+            )
     return tensors
 
 
-def _read_file(path: Path, headers: bool) -> Tensors:
+def _weight_map(index: Path) -> dict[str, str]:
+    """Read which file holds which tensor."""
+    try:
+        places = json.loads(index.read_text("utf-8"))["weight_map"]
+        names = set(places.values())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{index}: {error}; download it again") from error
+    for name in names:
+        if not isinstance(name, str) or Path(name).name != name:
+            raise CheckpointError(f"{index}: {name!r} is not a file name; download it again")
+    return dict(places)
+
+
+def _read_file(path: Path, headers: bool, place: Callable[[Tensor], Tensor]) -> Tensors:
     try:
         if path.suffix == ".safetensors":
-            return _headers(path) if headers else load_file(path)
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError, RuntimeError, ValueError, EOFError) as error:
+            return _headers(path) if headers else _safetensors(path, place)
+        # meta tensors take no memory, and a pickle that is more than tensors is refused
+        where = "meta" if headers else "cpu"
+        tensors = torch.load(path, map_location=where, weights_only=True, mmap=not headers or None)
+    except (OSError, SafetensorError, RuntimeError, ValueError, EOFError, UnpicklingError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"{path}: {first}; download it again") from error
     if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
         raise CheckpointError(f"{path}: holds other things than tensors; not a published file")
-    return dict(tensors)
+    return {str(name): tensor if headers else place(tensor) for name, tensor in tensors.items()}
+
+
+def _safetensors(path: Path, place: Callable[[Tensor], Tensor]) -> Tensors:
+    with safe_open(path, framework="pt") as file:
+        names = list(file.keys())
+        return {name: place(file.get_tensor(name)) for name in names}
 
 
 def _headers(path: Path) -> Tensors:
@@ -86,7 +108,21 @@ def _headers(path: Path) -> Tensors:
         }
 
 
+_CODES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+    "U8": torch.uint8,
+    "I8": torch.int8,
+    "I32": torch.int32,
+    "I64": torch.int64,
+}
+"""Safetensors' names of types."""
+
+
 def _dtype(code: str) -> torch.dtype:
-    """Translate safetensors' names of the types that weights come in; others are no weights."""
-    known = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16}
-    return (known | {"BF16": torch.bfloat16}).get(code, torch.int64)
+    """Translate a type's name; what is not known here is no weight either."""
+    return _CODES.get(code, torch.int64)

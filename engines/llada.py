@@ -75,10 +75,12 @@ class Block(nn.Module):
         super().__init__()
         d, hidden, eps = config.d_model, config.mlp_hidden_size, config.rms_norm_eps
         self.head_dim = config.head_dim
+        self.shared = config.n_heads // config.kv_heads
+        narrow = config.kv_heads * config.head_dim
         self.attn_norm = RMSNorm(d, eps)
         self.q_proj = nn.Linear(d, d, bias=False)
-        self.k_proj = nn.Linear(d, d, bias=False)
-        self.v_proj = nn.Linear(d, d, bias=False)
+        self.k_proj = nn.Linear(d, narrow, bias=False)
+        self.v_proj = nn.Linear(d, narrow, bias=False)
         self.attn_out = nn.Linear(d, d, bias=False)
         self.ff_norm = RMSNorm(d, eps)
         self.ff_proj = nn.Linear(d, hidden, bias=False)
@@ -90,13 +92,15 @@ class Block(nn.Module):
         return x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)  # [B, H, L, D]
 
     def project(self, x: Tensor, angles: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Return queries, keys and values [B, H, L, D], positions applied."""
+        """Return queries [B, H, L, D], keys and values [B, K, L, D], positions applied."""
         h = self.attn_norm(x)
         q, k, v = (self.heads(proj(h)) for proj in (self.q_proj, self.k_proj, self.v_proj))
         return rotate(q, *angles), rotate(k, *angles), v
 
     def finish(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         """Attend, then the MLP; both residual."""
+        if self.shared > 1:
+            k, v = (each.repeat_interleave(self.shared, dim=1) for each in (k, v))
         attended = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)  # [B, H, L, D]
         x = x + self.attn_out(attended.transpose(1, 2).flatten(2))
         h = self.ff_norm(x)

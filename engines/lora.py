@@ -1,6 +1,7 @@
 """Low-rank updates of the language model (Hu et al. 2021), as DIFFA-2 publishes them."""
 
 import re
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -33,6 +34,11 @@ def take_lora(tensors: dict[str, Tensor]) -> Updates:
 def merge_lora(model: LLaDA, updates: Updates, source: Path, alpha: float = ALPHA) -> None:
     """Add the updates to the weights; raise `CheckpointError` for one that does not fit."""
     weights = dict(model.named_parameters())
+    kinds = {name.split(".")[-2] for name in updates}
+    for layer, kind in product(range(model.config.n_layers), sorted(kinds)):
+        name = f"model.transformer.blocks.{layer}.{kind}.weight"
+        if name not in updates:
+            raise CheckpointError(f"{source}: low-rank update of {name} is missing")
     for name, factors in updates.items():
         weight = weights.get(name)
         if weight is None or factors.keys() != {"A", "B"}:

@@ -3,6 +3,7 @@
 Every tensor is accounted for: a missing, unknown or misshapen one is an error that names it.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,6 +28,26 @@ TAPS = {
     "whisper-large-v3": (3, 7, 11, 15, 19, 23, 27, 31),
 }
 """Encoder states that DIFFA's acoustic adapter listens to."""
+
+AS_PUBLISHED: Mapping[str, object] = {
+    "weight_tying": False,
+    "include_bias": False,
+    "include_qkv_bias": False,
+    "bias_for_layer_norm": False,
+    "alibi": False,
+    "rope": True,
+    "scale_logits": False,
+    "input_emb_norm": False,
+    "attention_layer_norm": False,
+    "multi_query_attention": False,
+    "block_type": "llama",
+    "activation_type": "silu",
+    "layer_norm_type": "rms",
+}
+"""What a LLaDA config may say of how it computes; another value is another architecture."""
+
+WEIGHTS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+"""Types that a published weight can have."""
 
 STAGE_1_PROMPTS = "trainable_prompts.weight"
 
@@ -76,17 +97,25 @@ def read_llada(folder: Path) -> LLaDA:
 def check_llada(folder: Path) -> LLaDAConfig:
     """Return the shape of a LLaDA folder whose files hold all tensors, without reading them."""
     config = _llada_config(folder)
-    with torch.device("meta"):
-        fill(LLaDA(config), read_tensors(folder, headers=True), folder)
+    _from_headers(config, folder)
     return config
+
+
+def _from_headers(config: LLaDAConfig, folder: Path) -> LLaDA:
+    """Check names, shapes and types of what `folder` holds; return the model without numbers."""
+    with torch.device("meta"):
+        model = LLaDA(config)
+        fill(model, read_tensors(folder, headers=True), folder)
+    return model
 
 
 def _llada_config(folder: Path) -> LLaDAConfig:
     path, raw = folder / "config.json", read_config(folder)
-    if raw.get("n_kv_heads", raw.get("n_heads")) != raw.get("n_heads"):
-        raise CheckpointError(f"{path}: grouped key heads are not LLaDA-8B's")
-    if raw.get("weight_tying") or raw.get("include_bias"):
-        raise CheckpointError(f"{path}: tied weights or biases are not LLaDA-8B's")
+    for name, published in AS_PUBLISHED.items():
+        if (value := raw.get(name)) not in (None, published):
+            raise CheckpointError(f"{path}: {name} is {value!r}; LLaDA-8B's is {published!r}")
+    if not raw.get("mlp_hidden_size") and isinstance(raw.get("mlp_ratio"), int):
+        raw["mlp_hidden_size"] = raw["mlp_ratio"] * raw.get("d_model", 0)
     return pick_config(LLaDAConfig, raw, path)
 
 
@@ -94,11 +123,8 @@ def load_llada(
     config: LLaDAConfig, folder: Path, *, device: str = "cpu", dtype: torch.dtype | None = None
 ) -> LLaDA:
     """Load the weights in `folder`, one file or shards, into a model of known shape."""
-    with torch.device("meta"):
-        model = LLaDA(config)
-    tensors = read_tensors(folder)
-    for name, tensor in tensors.items():
-        tensors[name] = tensor.to(device=device, dtype=dtype)
+    model = _from_headers(config, folder)
+    tensors = read_tensors(folder, place=lambda tensor: tensor.to(device=device, dtype=dtype))
     fill(model, tensors, folder)
     return model.eval()
 
@@ -160,8 +186,8 @@ def read_diffa(folder: Path, whisper: Path) -> Diffa:
 
 
 def _taps(raw: Mapping[str, Any], folder: Path, layers: int) -> tuple[int, ...]:
-    name = str(raw.get("whisper_model_id", "")).rsplit("/", 1)[-1]
-    if name not in TAPS or TAPS[name][-1] > layers:
+    name = str(raw.get("whisper_model_id", "")).rstrip("/").rsplit("/", 1)[-1]
+    if name not in TAPS or TAPS[name][-1] >= layers:
         raise CheckpointError(
             f"{folder / 'config.json'}: whisper_model_id {name!r} with {layers} layers; "
             f"known are {', '.join(TAPS)}"
@@ -178,7 +204,7 @@ def pick_config(kind: type[Config], raw: Mapping[str, Any], path: Path) -> Confi
     names = getattr(kind, "__slots__", ())
     try:
         return kind(**{name: raw[name] for name in names if raw.get(name) is not None})
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: {error}; give a folder as published") from error
 
 
@@ -201,6 +227,19 @@ def fill(module: nn.Module, tensors: Tensors, source: Path, prefix: str = "") ->
                 f"{source}: {prefix}{name} is {list(tensor.shape)}, "
                 f"not {list(wanted[name].shape)}; another model's"
             )
-        if not tensor.is_floating_point():
-            raise CheckpointError(f"{source}: {prefix}{name} is {tensor.dtype}, not floating point")
+        if tensor.dtype not in WEIGHTS:
+            raise CheckpointError(f"{source}: {prefix}{name} is {tensor.dtype}; weights are floats")
+    _check_uniform(tensors, source, prefix)
     module.load_state_dict(tensors, assign=True)
+
+
+def _check_uniform(tensors: Tensors, source: Path, prefix: str) -> None:
+    """Raise `CheckpointError` that names a tensor of another type than most."""
+    types = Counter(tensor.dtype for tensor in tensors.values())
+    (usual, _), *others = types.most_common()
+    for name, tensor in tensors.items():
+        if others and tensor.dtype != usual:
+            raise CheckpointError(
+                f"{source}: {prefix}{name} is {tensor.dtype}, the others are {usual}; "
+                "download its file again"
+            )

@@ -1,6 +1,7 @@
 """The shapes of the published modules, in the words of their own `config.json`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,15 @@ class LLaDAConfig:
     rms_norm_eps: float = 1e-5
     max_sequence_length: int = 4096
     """Positions the model was trained for, prefix and response together."""
+    n_kv_heads: int = 0
+    """Heads of keys and values, each shared by several of the queries; 0 for one each."""
+
+    def __post_init__(self) -> None:
+        _check_positive(self, may_be_zero=("n_kv_heads", "mask_token_id", "eos_token_id"))
+        if self.d_model % (2 * self.n_heads):
+            raise ValueError(f"d_model {self.d_model} is not an even number times n_heads")
+        if self.n_heads % self.kv_heads:
+            raise ValueError(f"n_heads {self.n_heads} is no multiple of {self.kv_heads} key heads")
 
     @property
     def head_dim(self) -> int:
@@ -26,9 +36,15 @@ class LLaDAConfig:
         return self.d_model // self.n_heads
 
     @property
+    def kv_heads(self) -> int:
+        """Heads of keys and values."""
+        return self.n_kv_heads or self.n_heads
+
+    @property
     def parameters(self) -> int:
         """Numbers in the language model, embedding and head included."""
-        layer = self.d_model * (4 * self.d_model + 3 * self.mlp_hidden_size + 2)
+        attention = 2 * self.d_model + 2 * self.kv_heads * self.head_dim
+        layer = self.d_model * (attention + 3 * self.mlp_hidden_size + 2)
         return self.n_layers * layer + self.d_model * (2 * self.embedding_size + 1)
 
 
@@ -43,3 +59,18 @@ class WhisperConfig:
     num_mel_bins: int = 80
     max_source_positions: int = 1500
     """Frames of 20 ms that the position table covers."""
+
+    def __post_init__(self) -> None:
+        _check_positive(self)
+        if self.d_model % self.encoder_attention_heads:
+            raise ValueError(f"d_model {self.d_model} is no multiple of the attention heads")
+
+
+def _check_positive(shape: Any, may_be_zero: tuple[str, ...] = ()) -> None:
+    """Raise `ValueError` unless every field is a number of the type it should have, above zero."""
+    for each in fields(shape):
+        value, kind = getattr(shape, each.name), each.type
+        fits = isinstance(value, int | float if kind is float else int)
+        least = 0 if each.name in may_be_zero else 1e-12
+        if not fits or isinstance(value, bool) or not least <= value < float("inf"):
+            raise ValueError(f"{each.name} cannot be {value!r}")

@@ -26,16 +26,19 @@ def verify(
     folder: FolderArgument,
     llada: Annotated[
         Path | None,
-        typer.Option(help="The language model of a DIFFA folder; else llada-tiny beside it."),
+        typer.Option(help="A DIFFA folder’s language model; else llada-NAME beside diffa-NAME."),
     ] = None,
 ) -> None:
     """Run golden vectors of the reference code; exit with 1 if any does not match."""
     try:
+        import torch
+
         from engines.evaluation.verify import verify as run
     except ImportError as error:
         raise UserError(f"verifying needs torch: install assistant[torch] ({error})") from error
     from engines.checkpoints import CheckpointError
 
+    torch.set_num_threads(1)  # matrices this small only wait for a second thread
     console, passed, failed = Console(soft_wrap=True), 0, 0
     try:
         for check in run(folder, llada):

@@ -78,7 +78,7 @@ class TorchBackend:
         self.device, self.dtype = weight.device, weight.dtype
         self.forbidden = torch.tensor(list(forbidden), dtype=torch.int64, device=self.device)
         self._free: list[int] = []
-        shape = (model.config.n_layers, 0, 0, model.config.n_heads, model.config.head_dim)
+        shape = (model.config.n_layers, 0, 0, model.config.kv_heads, model.config.head_dim)
         self._k = torch.zeros(shape, dtype=self.dtype, device=self.device)
         self._v = torch.zeros_like(self._k)
 

@@ -174,7 +174,7 @@ class _Growing:
     """A preallocated cache that is filled from the left."""
 
     def __init__(self, config: LLaDAConfig, batch: int, slots: int, like: Tensor) -> None:
-        shape = (config.n_layers, batch, config.n_heads, slots, config.head_dim)
+        shape = (config.n_layers, batch, config.kv_heads, slots, config.head_dim)
         self.k, self.v = like.new_zeros(shape), like.new_zeros(shape)
         self.length = 0
 

@@ -36,16 +36,25 @@ class Check:
 def verify(folder: Path, llada: Path | None = None) -> Iterator[Check]:
     """Check a folder laid out as `llada-tiny` or `diffa-tiny`, one vector at a time.
 
-    A DIFFA folder's language model is `llada`, or else the folder `llada-tiny` beside it. Raises
+    A DIFFA folder's language model is `llada`, or else the folder beside it that has one. Raises
     `CheckpointError` for a folder that is neither, or that cannot be read.
     """
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such folder; give one with golden vectors")
     if (folder / "diffa").is_dir():
-        return _diffa(folder, llada or folder.resolve().parent / "llada-tiny")
+        return _diffa(folder, llada or _beside(folder.resolve()))
     if (folder / "config.json").is_file():
         return _llada(folder)
     raise CheckpointError(f"{folder}: neither config.json nor diffa/; give golden vectors")
+
+
+def _beside(folder: Path) -> Path:
+    """Find the language model that a DIFFA folder was made with: `llada-tiny` of `diffa-tiny`."""
+    named = folder.with_name(folder.name.replace("diffa", "llada"))
+    found = sorted(each.parent for each in folder.parent.glob("*/config.json"))
+    if named not in found and len(found) != 1:
+        raise CheckpointError(f"{named}: no language model for {folder.name}; name it with --llada")
+    return named if named in found else found[0]
 
 
 def _llada(folder: Path) -> Iterator[Check]:
@@ -117,8 +126,8 @@ def _generate(
     """Decode one case and compare every token, and the passes where the case counts them."""
     if cache not in CACHES:
         raise CheckpointError(f"case {name}: cache {cache!r} is none of {', '.join(CACHES)}")
-    prompt = vectors[f"{name}.prompt"][0].tolist()
-    wanted = vectors[f"{name}.output"][0].tolist()
+    prompts = vectors[f"{name}.prompt"].tolist()
+    wanted = vectors[f"{name}.output"].tolist()
     blocks = case["gen_length"] // case["block_length"]
     schedule = Schedule(
         max_new_tokens=case["gen_length"],
@@ -127,16 +136,21 @@ def _generate(
         cache=cache,  # type: ignore[arg-type]
         cfg_scale=case.get("cfg_scale") or 0.0,
     )
-    context = Context(tuple(prompt), prefix, case.get("audio_position", 0))
-    made, passes = list(prompt), 0
-    for event in decode(backend, [Request(context, schedule)]):
-        made += event.tokens
-        passes = event.passes
-    wrong = sum(ours != theirs for ours, theirs in zip(made, wanted, strict=False))
-    wrong += abs(len(made) - len(wanted))
-    expected = case.get("nfe", passes)
-    detail = f"{wrong} of {len(wanted)} tokens differ, {passes} passes, {expected} expected"
-    return Check(name, passed=wrong == 0 and passes == expected, detail=detail)
+    at = case.get("audio_position", 0)
+    requests = [Request(Context(tuple(prompt), prefix, at), schedule) for prompt in prompts]
+    made = [list(prompt) for prompt in prompts]
+    passes = np.zeros((len(prompts), blocks), dtype=int)
+    for event in decode(backend, requests, batch=len(requests)):
+        made[event.handle] += event.tokens
+        passes[event.handle, event.block :] = event.passes
+    # the reference's rows wait for each other at the end of every block
+    spent = int(np.diff(passes, axis=1, prepend=0).max(axis=0).sum())
+    total, pairs = sum(map(len, wanted)), list(zip(made, wanted, strict=True))
+    wrong = sum(abs(len(ours) - len(theirs)) for ours, theirs in pairs)
+    wrong += sum(x != y for ours, theirs in pairs for x, y in zip(ours, theirs, strict=False))
+    expected = case.get("nfe", spent)
+    detail = f"{wrong} of {total} tokens differ, {spent} passes, {expected} expected"
+    return Check(name, passed=wrong == 0 and spent == expected, detail=detail)
 
 
 def _rule(case: Mapping[str, Any], blocks: int) -> Rule:
@@ -147,12 +161,28 @@ def _rule(case: Mapping[str, Any], blocks: int) -> Rule:
     return Steps(max(1, case["steps"] // blocks))
 
 
-def _read(folder: Path) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+def _read(folder: Path) -> tuple["_Vectors", list[dict[str, Any]]]:
+    path = folder / "cases.json"
     try:
-        cases = json.loads((folder / "cases.json").read_text("utf-8"))
+        cases = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{folder / 'cases.json'}: {error}; copy the folder again") from error
-    return read_tensors(folder / "vectors.safetensors"), cases
+        raise CheckpointError(f"{path}: {error}; copy the folder again") from error
+    for case in cases:
+        for key in ("gen_length", "block_length"):
+            if not isinstance(case.get(key), int) or case[key] < 1:
+                raise CheckpointError(f"{path}: {key} of {case} is no number above 0")
+    return _Vectors(folder / "vectors.safetensors"), cases
+
+
+class _Vectors(dict[str, Tensor]):
+    """A file of vectors; one that is not there is named."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(read_tensors(path))
+        self.path = path
+
+    def __missing__(self, name: str) -> Tensor:
+        raise CheckpointError(f"{self.path}: no vector {name}; copy the folder again")
 
 
 def _close(name: str, ours: Tensor, theirs: Tensor, tolerance: float) -> Check:

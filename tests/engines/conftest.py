@@ -22,6 +22,13 @@ SHAPE = LLaDAConfig(
 WORDS = ["<|endoftext|>", "<|mask|>", "<|transcribe|>", "<|answer|>", *(f"w{i}" for i in range(32))]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Threads that wait for each other gain nothing on matrices this small."""
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def tiny_lm():
     torch = pytest.importorskip("torch")

@@ -4,7 +4,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from typer.testing import CliRunner
@@ -13,10 +12,7 @@ from assistant.cli.model import app
 from engines.checkpoints import CheckpointError, Manifest
 from engines.convert import chat, convert
 from engines.diffa import Ask, Engine
-from engines.llada import LLaDA
-from engines.lora import merge_lora, take_lora
 from engines.schedule import Schedule, Steps
-from tests.engines.conftest import SHAPE
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 DIFFA = GOLDEN / "diffa-tiny"
@@ -82,35 +78,3 @@ def test_the_dialogue_is_llada_s_template():
         "<|start_header_id|>assistant<|end_header_id|>\n\n"
     )
     assert chat("hello").count("<|startoftext|>") == 1
-
-
-NAME = "model.transformer.blocks.1.q_proj"
-
-
-def factors(rank=2, size=SHAPE.d_model):
-    return {
-        f"llm_model.base_model.model.{NAME}.lora_A.default.weight": torch.randn(rank, size),
-        f"llm_model.base_model.model.{NAME}.lora_B.default.weight": torch.randn(size, rank),
-    }
-
-
-def test_a_low_rank_update_is_added_to_its_weight():
-    model = LLaDA(SHAPE)
-    weight = dict(model.named_parameters())[f"{NAME}.weight"]
-    before, tensors = weight.detach().clone(), factors()
-    a, b = tensors.values()
-    merge_lora(model, take_lora(tensors), Path("diffa"))
-    assert tensors == {}
-    torch.testing.assert_close(weight.detach(), before + 8 * b @ a)
-
-
-@pytest.mark.parametrize("drop", ["lora_A", "lora_B"])
-def test_half_a_low_rank_update_is_refused(drop):
-    tensors = {name: tensor for name, tensor in factors().items() if drop not in name}
-    with pytest.raises(CheckpointError, match="has no counterpart"):
-        merge_lora(LLaDA(SHAPE), take_lora(tensors), Path("diffa"))
-
-
-def test_a_low_rank_update_of_another_model_is_refused():
-    with pytest.raises(CheckpointError, match="another model's"):
-        merge_lora(LLaDA(SHAPE), take_lora(factors(size=8)), Path("diffa"))

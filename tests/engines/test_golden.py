@@ -95,3 +95,34 @@ def test_a_folder_that_holds_something_else_is_refused_in_one_line(tmp_path):
     result = CliRunner().invoke(app, ["verify", str(tmp_path)])
     assert "neither config.json nor diffa/" in str(result.exception)
     assert "\n" not in str(result.exception)
+
+
+def test_the_language_model_beside_a_diffa_folder_is_found(tmp_path):
+    diffa = tmp_path / "diffa-other"
+    shutil.copytree(GOLDEN / "diffa-tiny", diffa)
+    (diffa / "cases.json").write_text("[]")
+    with pytest.raises(CheckpointError, match=r"llada-other: no language model .* --llada"):
+        list(verify(diffa))
+    shutil.copytree(GOLDEN / "llada-tiny", tmp_path / "llada-other")
+    assert all(check.passed for check in verify(diffa))
+
+
+def test_a_vector_that_is_not_there_is_named(llada):
+    vectors = load_file(llada / "vectors.safetensors")
+    del vectors["none.a.g64b16s32.prompt"]
+    save_file(vectors, llada / "vectors.safetensors")
+    with pytest.raises(CheckpointError, match=r"vectors\.safetensors: no vector none\.a"):
+        list(verify(llada))
+
+
+def test_prompts_of_one_case_are_decoded_together(llada):
+    """As the reference counts passes: the rows of a batch wait for each other."""
+    vectors, name = load_file(llada / "vectors.safetensors"), "prefix.a.g64b32t0.5"
+    for part in ("prompt", "output"):
+        vectors[f"{name}.{part}"] = vectors[f"{name}.{part}"].repeat(2, 1)
+    save_file(vectors, llada / "vectors.safetensors")
+    cases = json.loads((llada / "cases.json").read_text())
+    (llada / "cases.json").write_text(json.dumps([c for c in cases if c["name"] == name]))
+    checks = list(verify(llada))
+    assert [check.passed for check in checks] == [True, True]
+    assert "0 of 174 tokens differ" in checks[1].detail
