@@ -3,14 +3,29 @@
 Each rule takes response lines as the benchmark publishes them and returns a `Result`.
 """
 
-from engines.evaluation.scoring import bbh, harm, mcq
+from engines.evaluation.scoring import bbh, harm, mcq, mmau, mmsu, open_ended, qa
 from engines.evaluation.scoring.result import Result, Row, RowsError, Scorer
+from engines.evaluation.scoring.voicebench import KINDS, TASKS, headline, overall
 
-__all__ = ["SCORERS", "Result", "Row", "RowsError", "Scorer"]
+__all__ = [
+    "KINDS",
+    "SCORERS",
+    "TASKS",
+    "Result",
+    "Row",
+    "RowsError",
+    "Scorer",
+    "headline",
+    "overall",
+]
 
 SCORERS: dict[str, Scorer] = {
     "bbh": bbh.score,
     "harm": harm.score,
     "mcq": mcq.score,
+    "mmau": mmau.score,
+    "mmsu": mmsu.score,
+    "open": open_ended.score,
+    "qa": qa.score,
 }
 """The rule of each kind of subset."""

@@ -1,0 +1,79 @@
+"""MMSU (Wang et al. 2025): one letter read off the beginning or the end of the response.
+
+As DIFFA's evaluation scores it: a response without a letter is wrong. The script of MMSU's authors
+leaves such responses out of the count; what it would say is `acc_valid`.
+"""
+
+from collections.abc import Sequence
+
+from engines.evaluation.scoring.result import (
+    Result,
+    Row,
+    grouped,
+    labels,
+    mean,
+    percent,
+    text,
+    texts,
+)
+
+_LETTERS = "ABCD"
+_LEVELS = ("category", "sub-category", "sub-sub-category")
+_NOTES = ("strict: the first letter of a longer word is no answer",)
+
+
+def answer(response: object, *, strict: bool = False) -> str | None:
+    """The first character if it is one of A to D, else the last but one ("It is C."), or `None`."""
+    said = response.strip().replace("\n", "") if isinstance(response, str) else ""
+    if said in {"", "None"}:
+        return None
+    places = [0] if len(said) == 1 else [0, len(said) - 2]
+    found = [
+        said[at] for at in places if said[at] in _LETTERS and not (strict and _inside(said, at))
+    ]
+    return found[0] if found else None
+
+
+def score(rows: Sequence[Row], *, seed: int = 0, strict: bool = False) -> Result:
+    """`acc` in percent, by category and task, with `invalid` and `acc_valid`; see above."""
+    del seed  # nothing is guessed
+    references = texts(rows, "answer_gt")
+    answers = [answer(row.get("response"), strict=strict) for row in rows]
+    chosen = [
+        letter and text(row, number, f"choice_{letter.lower()}")
+        for number, (row, letter) in enumerate(zip(rows, answers, strict=True), 1)
+    ]
+    items = [float(one == other) for one, other in zip(chosen, references, strict=True)]
+    valid = mean([item for item, letter in zip(items, answers, strict=True) if letter])
+    failed = answers.count(None)
+    metrics = {}
+    if rows:
+        metrics = {"acc": percent(sum(items), rows), "invalid": percent(failed, rows)}
+    if valid is not None:
+        metrics["acc_valid"] = 100 * valid
+    return Result(
+        name="mmsu",
+        n=len(rows),
+        metrics=metrics,
+        failed=failed,
+        by=grouped(items, _groups(rows)),
+        items=tuple(items),
+        answers=tuple(answers),
+        notes=_NOTES if strict else (),
+    )
+
+
+def _groups(rows: Sequence[Row]) -> dict[str, list[str | None]]:
+    """Each level is named with those above it, since a sub-category is in several categories."""
+    groups: dict[str, list[str | None]] = {"task_name": labels(rows, "task_name")}
+    above: list[str | None] | None = None
+    for level in _LEVELS:
+        own = labels(rows, level)
+        if above is not None:
+            own = [a and b and f"{a} / {b}" for a, b in zip(above, own, strict=True)]
+        groups[level] = above = own
+    return groups
+
+
+def _inside(said: str, at: int) -> bool:
+    return said[max(at - 1, 0) : at].isalnum() or said[at + 1 : at + 2].isalnum()
