@@ -10,6 +10,13 @@ from rich.table import Table
 
 from assistant.cli.options import ConfigOption, SetOption, settings_from
 from assistant.errors import UserError
+from engines.memory import NotEnoughMemory
+
+DECODE_EXAMPLES = """Examples:
+
+  assistant bench decode --shape 1b --rounds 1
+
+  assistant bench decode --shape 8b --device cuda --k 3 --batch 1,4,16 --plot decode.svg"""
 
 app = typer.Typer(help="Benchmarks.", no_args_is_help=True)
 
@@ -19,49 +26,75 @@ def main() -> None:
     """Time parts of the assistant on this machine."""
 
 
-@app.command()
+@app.command(epilog=DECODE_EXAMPLES)
 def decode(
     shape: Annotated[str, typer.Option(help="tiny, nano, 1b or 8b; random weights.")] = "nano",
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="float32 or bfloat16; bfloat16 on cuda.")] = "",
+    dtype: Annotated[str, typer.Option(help="float32 or bfloat16; else what is fastest.")] = "",
     tokens: Annotated[int, typer.Option(min=1, help="New tokens a response.")] = 64,
     k: Annotated[int, typer.Option(min=1, help="Tokens a pass of the fastest way.")] = 4,
-    batch: Annotated[int, typer.Option(min=1, help="Responses at a time.")] = 1,
+    batch: Annotated[str, typer.Option(help="Responses at a time: 1, or several as 1,4,16.")] = "1",
     rounds: Annotated[int, typer.Option(min=1, help="Times each way is run.")] = 3,
+    threads: Annotated[int, typer.Option(min=0, help="On the CPU; 0 for all cores.")] = 0,
+    plot: Annotated[Path | None, typer.Option(help="Draw tokens/s against passes (SVG).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Compare block diffusion with its reference and with left-to-right decoding."""
     try:
         import torch
 
-        from engines.evaluation.bench import SHAPES, bench_decode
+        from engines.benchmark.decode import SHAPES, Plan, bench_decode
+        from engines.benchmark.plot import draw
+        from engines.precision import fastest
     except ImportError as error:
         raise UserError(f"the benchmark needs torch: install assistant[torch] ({error})") from error
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    dtype = dtype or ("bfloat16" if device == "cuda" else "float32")
-    for name, value, known in (
-        ("shape", shape, [*SHAPES]),
-        ("device", device, ["cpu", "cuda"]),
-        ("dtype", dtype, ["float32", "bfloat16"]),
-    ):
-        if value not in known:
-            raise UserError(f"{name} {value!r} is unknown; use one of {', '.join(known)}")
+    _check_choice("shape", shape, [*SHAPES])
+    _check_choice("device", device, ["cpu", "cuda"])
+    _check_choice("dtype", dtype, ["", "float32", "bfloat16"])
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("device cuda was asked for, but torch finds none; use --device cpu")
-    report = bench_decode(
-        shape,
+    if plot and not plot.absolute().parent.is_dir():
+        raise UserError(f"--plot {plot}: its folder is not there; make it first")
+    if threads:
+        torch.set_num_threads(threads)
+    plan = Plan(
+        shape=shape,
         device=device,
-        dtype=getattr(torch, dtype),
+        dtype=getattr(torch, dtype) if dtype else fastest(device),
         new_tokens=tokens,
         k=k,
-        batch=batch,
+        batches=_batches(batch),
         rounds=rounds,
     )
+    console = Console(stderr=True)
+    try:
+        with console.status("") as status:
+            report = bench_decode(plan, progress=status.update)
+    except NotEnoughMemory as error:
+        raise UserError(f"shape {shape}: {error}") from error
+    if plot:
+        plot.write_text(draw(report), encoding="utf-8")
     if as_json:
         typer.echo(json.dumps(report, indent=2))
     else:
         _show(report)
+
+
+def _check_choice(name: str, value: str, known: list[str]) -> None:
+    if value not in known:
+        raise UserError(f"{name} {value!r} is unknown; use one of {', '.join(filter(None, known))}")
+
+
+def _batches(text: str) -> tuple[int, ...]:
+    try:
+        sizes = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        sizes = ()
+    if not sizes or min(sizes) < 1:
+        raise UserError(f"--batch {text}: write one number, or several as 1,4,16")
+    return sizes
 
 
 @app.command()

@@ -1,0 +1,14 @@
+"""Which type of number a device computes with."""
+
+import torch
+
+
+def fastest(device: str) -> torch.dtype:
+    """Return bfloat16 where the hardware multiplies it, else float32.
+
+    Half precision is not among them: processors emulate it, hundreds of times slower.
+    """
+    if device == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    able = torch.cpu.get_capabilities()
+    return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else torch.float32
