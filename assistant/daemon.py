@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
 from assistant.audio.endpoint import Endpointer
+from assistant.audio.events import Event
 from assistant.audio.listener import Listener
 from assistant.audio.microphone import Lost, MicrophoneStatus
 from assistant.audio.source import Source
@@ -23,10 +24,13 @@ from assistant.herald import Herald
 from assistant.intents import Intents
 from assistant.mqtt.bus import Bus
 from assistant.mqtt.commands import Cancel, Command, Listen, Say, SetMute
+from assistant.mqtt.connection import device_id
 from assistant.mqtt.embedded import maybe_embedded
+from assistant.mqtt.intake import Intake
 from assistant.mqtt.outbox import Outbox
 from assistant.mqtt.payloads import EventType
 from assistant.outdoors import Outdoors
+from assistant.satellites.attendant import Attendant
 from assistant.settings import MqttSettings, Settings
 from assistant.settings import Source as SourceKind
 from assistant.settings_layers import fingerprint
@@ -51,7 +55,24 @@ _log = structlog.get_logger(__name__)
 
 Ears = Callable[[Callable[[MicrophoneStatus], None]], Source]
 """Makes the source; what it is given is to be told when a microphone is lost."""
-_Background = Mapping[str, Callable[[], Awaitable[None]]]
+Background = Mapping[str, Callable[[], Awaitable[None]]]
+"""Work that goes on meanwhile, by its names."""
+
+
+class Conversation(Protocol):
+    """What is made of the things that a listener hears."""
+
+    async def run(self, events: AsyncIterator[Event]) -> None:
+        """Follow `events` to their end."""
+        ...
+
+    async def cancel(self) -> None:
+        """Give up every turn that was heard and not answered."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Say `text` at this site, unasked."""
+        ...
 
 
 class Daemon:
@@ -123,24 +144,15 @@ class Daemon:
 
     async def _listen(self, bus: Bus, worker: Worker, intents: Intents, mind: Mind) -> None:
         settings, clock = self._settings, self._clock
-
-        def on_status(status: MicrophoneStatus) -> None:
-            if isinstance(status, Lost):
-                health.lost(listener.progress_at, status.reason)
-                listener.interrupt()
-
-        source = self._ears(on_status)
-        vad, endpointer = make_vad(settings.vad), Endpointer(settings.endpoint)
-        partial_ms = settings.engine.partial_ms
-        listener = Listener(source, vad, endpointer, clock, partial_ms=partial_ms)
-        health = Health(bus, self._herald, listener.progress_at)
+        source, listener, health = self._ears_of(bus)
         dialogue = Dialogue(
             mind, intents, bus, worker,
             site=settings.site, settings=settings.engine, clock=clock, new_id=self._new_id,
         )  # fmt: skip
         outdoors = Outdoors(
-            bus, dialogue, site=settings.site, clock=clock, wall_time=self._wall_time
-        )
+            bus, dialogue, site=settings.site, clock=clock, wall_time=self._wall_time,
+            serves_others=settings.satellites.serve,
+        )  # fmt: skip
         for problem in intents.problems:
             bus.event(EventType.ERROR, plugin=problem.plugin, message=problem.reason)
         plugins = tuple(loaded.plugin.name for loaded in intents.plugins)
@@ -150,25 +162,56 @@ class Daemon:
             vitals = Vitals(bus, dialogue, listener, clock, self._wall_time)
             restarts = self._supervisor.restarts
             clerk = Clerk(bus, dialogue, intents, vitals=vitals, health=health, restarts=restarts)
-            background: _Background = {
-                "commands": partial(_obey_all, bus, dialogue, listener),
+            background: Background = {
+                "commands": partial(obey_all, bus, dialogue, listener),
                 "watch": partial(self._watch, source, listener, health),
                 "metrics": vitals.run,
                 "requests": clerk.run,
             }
+            if settings.satellites.serve:
+                attendant = self._attendant(bus, worker, intents, mind)
+                background = {**background, "satellites": attendant.run}
             await self._attend(bus, source, listener, dialogue, background)
         finally:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_PLUGINS_CLOSE_S):
                     await intents.stop()
 
+    def _attendant(self, bus: Bus, worker: Worker, intents: Intents, mind: Mind) -> Attendant:
+        settings, identity = self._settings, device_id(self._settings.state_folder)
+
+        def refuse(line: str) -> None:
+            bus.event(EventType.ERROR, message=line)
+
+        intake = Intake(settings.mqtt, settings.site, identity, self._clock, refuse=refuse)
+        return Attendant(
+            intake, mind, intents, worker,
+            name=settings.site, settings=settings.engine, clock=self._clock,
+        )  # fmt: skip
+
+    def _ears_of(self, bus: Bus) -> tuple[Source, Listener, Health]:
+        """Make what hears, and what tells whether it does."""
+        settings = self._settings
+
+        def on_status(status: MicrophoneStatus) -> None:
+            if isinstance(status, Lost):
+                health.lost(listener.progress_at, status.reason)
+                listener.interrupt()
+
+        source = self._ears(on_status)
+        vad, endpointer = make_vad(settings.vad), Endpointer(settings.endpoint)
+        partial_ms = settings.engine.partial_ms
+        listener = Listener(source, vad, endpointer, self._clock, partial_ms=partial_ms)
+        health = Health(bus, self._herald, listener.progress_at)
+        return source, listener, health
+
     async def _attend(
         self,
         bus: Bus,
         source: Source,
         listener: Listener,
-        dialogue: Dialogue,
-        background: _Background,
+        dialogue: Conversation,
+        background: Background,
     ) -> None:
         """Hear the source to its end while the work in the background, by its names, goes on."""
 
@@ -186,7 +229,7 @@ class Daemon:
                 for name, work in background.items()
             ]
             # a recording would be played again from its beginning; a microphone just goes on
-            is_endless = self._settings.audio.source is SourceKind.MICROPHONE
+            is_endless = self._settings.audio.source in {SourceKind.MICROPHONE, SourceKind.NONE}
             await (keep("hearing", hear, tell) if is_endless else hear())
             for task in tasks:
                 task.cancel()
@@ -217,12 +260,13 @@ async def serve_until(
         raise _plainest(error)
 
 
-async def _obey_all(bus: Bus, dialogue: Dialogue, listener: Listener) -> None:
+async def obey_all(bus: Bus, dialogue: Conversation, listener: Listener) -> None:
+    """Do what is asked for over MQTT, until cancelled."""
     async for command in bus.commands():
         await _obey(command, bus, dialogue, listener)
 
 
-async def _obey(command: Command, bus: Bus, dialogue: Dialogue, listener: Listener) -> None:
+async def _obey(command: Command, bus: Bus, dialogue: Conversation, listener: Listener) -> None:
     match command:
         case Say(text=text):
             dialogue.say(text)

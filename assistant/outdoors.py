@@ -23,9 +23,11 @@ class Outdoors:
         site: str,
         clock: Clock,
         wall_time: Callable[[], float] = time.time,
+        serves_others: bool = False,
     ) -> None:
-        """`wall_time` gives seconds since 1970."""
+        """`wall_time` gives seconds since 1970; an engine of satellites `serves_others`."""
         self.site, self.clock = site, clock
+        self._serves_others = serves_others
         self._bus, self._dialogue, self._wall_time = bus, dialogue, wall_time
 
     def now(self) -> datetime:
@@ -38,6 +40,9 @@ class Outdoors:
 
     async def say(self, site: str, text: str, *, plugin: str) -> None:
         """Publish a reply that nobody asked for; raises `ValueError` for a site not served here."""
+        if site != self.site and self._serves_others:
+            self._bus.say_at(site, text)
+            return
         if site != self.site:
             raise ValueError(
                 f"{plugin} cannot speak at {site!r}: this assistant is at {self.site!r}"

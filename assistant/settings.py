@@ -35,13 +35,14 @@ class Source(StrEnum):
     MICROPHONE = "microphone"
     STDIN = "stdin"
     FILE = "file"
+    NONE = "none"
 
 
 class AudioSettings(Section):
     """Sound in."""
 
     source: Source = Source.MICROPHONE
-    """`microphone`, `stdin` (raw 16-bit mono PCM at 16 kHz) or `file`."""
+    """`microphone`, `stdin` (raw 16-bit mono PCM at 16 kHz), `file`, or `none` for an engine."""
     device: Device | None = None
     """Microphone: an index, or a part of its name; empty for the system's default."""
     files: tuple[UserPath, ...] = ()
@@ -172,6 +173,19 @@ class MqttSettings(Section):
         return self
 
 
+class SatelliteSettings(Section):
+    """Several rooms that share engines."""
+
+    serve: bool = False
+    """Answer what satellites hear, taking turns with other engines; needs MQTT 5."""
+    group: SiteName = "home"
+    """Satellites within each other's earshot are of one group."""
+    arbitration_ms: int = Field(default=150, ge=0, le=1000)
+    """Of a group that hears a voice within this time only the loudest answers; 0 for all."""
+    patience_s: float = Field(default=20.0, ge=1, le=600)
+    """A satellite gives a turn up that no engine has answered by then."""
+
+
 class PluginSettings(Section):
     """Intent handlers."""
 
@@ -216,6 +230,7 @@ class Settings(BaseSettings):
     endpoint: EndpointSettings = EndpointSettings()
     engine: EngineSettings = EngineSettings()
     mqtt: MqttSettings = MqttSettings()
+    satellites: SatelliteSettings = SatelliteSettings()
     plugins: PluginSettings = PluginSettings()
     log: LogSettings = LogSettings()
 

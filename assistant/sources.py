@@ -1,15 +1,43 @@
 """Which source the settings ask for."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING, Self
 
-from assistant.audio.source import FileSource, Source, StdinSource
+import numpy as np
+
+from assistant.audio.source import FRAME_SAMPLES, FileSource, Frame, Source, StdinSource
 from assistant.clock import Clock
 from assistant.settings import AudioSettings
 from assistant.settings import Source as Kind
 
 if TYPE_CHECKING:
     from assistant.audio.microphone import MicrophoneStatus
+
+
+class Deaf:
+    """Hears nothing, for an engine of satellites; a silent frame a second shows that it lives."""
+
+    live = True
+    dropped_frames = 0
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing is left open."""
+
+    def describe(self) -> str:
+        """Say that there is none."""
+        return "none"
+
+    async def frames(self) -> AsyncIterator[Frame]:
+        """Silence, for ever."""
+        while True:
+            yield Frame(np.zeros(FRAME_SAMPLES, np.int16), self._clock.now())
+            await self._clock.sleep(1.0)
 
 
 def open_source(
@@ -26,6 +54,8 @@ def open_source(
             return FileSource(settings.files, clock)
         case Kind.STDIN:
             return StdinSource(clock, buffer_ms=settings.buffer_ms)
+        case Kind.NONE:
+            return Deaf(clock)
         case Kind.MICROPHONE:
             from assistant.audio.microphone import Microphone
 

@@ -4,18 +4,39 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from assistant.audio.listener import Listener
 from assistant.audio.source import FRAME_MS
 from assistant.clock import Clock
-from assistant.dialogue import Dialogue
 from assistant.mqtt.bus import Bus
 from assistant.mqtt.payloads import Drops, MetricsPayload
+from assistant.turn import Timings
 
 METRICS_S = 30.0
 """How often the metrics are published."""
 _STATM = Path("/proc/self/statm")
 _MIB = 1 << 20
+
+
+class Counted(Protocol):
+    """A counter of what became of the utterances."""
+
+    turns: int
+
+
+class Talker(Protocol):
+    """What answers utterances, or has them answered."""
+
+    @property
+    def counters(self) -> Counted:
+        """Counts the turns."""
+        ...
+
+    @property
+    def last_timings(self) -> Timings | None:
+        """Of the last turn that was answered."""
+        ...
 
 
 class Vitals:
@@ -24,7 +45,7 @@ class Vitals:
     def __init__(
         self,
         bus: Bus,
-        dialogue: Dialogue,
+        dialogue: Talker,
         listener: Listener,
         clock: Clock,
         wall_time: Callable[[], float] = time.time,

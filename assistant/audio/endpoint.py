@@ -4,6 +4,7 @@ Time is counted in frames, so a late or dropped frame never moves an end-point; 
 in a frame is only handed on. See `Endpointer` for the rules.
 """
 
+import math
 from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
@@ -175,7 +176,8 @@ class Endpointer:
         if self._now.opened:
             return ()
         self._now.opened = True
-        return (Started(frame.at, self._now.started_by),)
+        voice = np.concatenate(list(self._heard)[-self._start :])
+        return (Started(frame.at, self._now.started_by, _level_dbfs(voice)),)
 
     def _while_speaking(self, frame: Frame, is_speech: bool) -> tuple[Event, ...]:
         if is_speech:
@@ -247,3 +249,9 @@ class Endpointer:
 def _frames(milliseconds: int) -> int:
     """Whole frames, rounded up."""
     return -(-milliseconds // FRAME_MS)
+
+
+def _level_dbfs(samples: NDArray[np.int16]) -> float:
+    """Root mean square, shape [samples], in decibels below full scale."""
+    power = float(np.mean((samples.astype(np.float64) / 32768) ** 2)) if len(samples) else 0.0
+    return round(10 * math.log10(max(power, 1e-12)), 1)

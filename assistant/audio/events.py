@@ -15,6 +15,8 @@ class Started:
     at: float
     """Seconds on the listener's clock."""
     started_by: StartReason = StartReason.VOICE
+    level_dbfs: float = -120.0
+    """How loud the voice is, in decibels below the loudest possible sound."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ def blocks(origin: Path | BytesIO) -> Iterator[NDArray[np.int16]]:
         raise UserError(f"{name}: no such file")
     try:
         with soundfile.SoundFile(origin) as file:
-            yield from _decode(file, name)
+            yield from decode(file, name)
     except (soundfile.SoundFileError, OSError, TypeError, ValueError) as error:
         reason = str(error).removesuffix(".")
         raise UserError(f"{name} cannot be read as a recording: {reason}") from error
@@ -85,7 +85,8 @@ def to_int16(values: NDArray[np.float32]) -> NDArray[np.int16]:
     return np.clip(np.rint(scaled), -32768, 32767).astype(np.int16)
 
 
-def _decode(file: soundfile.SoundFile, name: str) -> Iterator[NDArray[np.int16]]:
+def decode(file: soundfile.SoundFile, name: str) -> Iterator[NDArray[np.int16]]:
+    """Yield an open file's sound as `blocks` does; raises `UserError`, which calls it `name`."""
     if file.samplerate not in RATES_HZ:
         raise UserError(f"{name}: a rate of {file.samplerate} Hz is not sound; convert it first")
     resampler = None

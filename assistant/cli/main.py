@@ -16,6 +16,7 @@ from assistant.cli import (
     mqtt,
     plugins,
     run,
+    satellite,
     train,
 )
 from assistant.errors import AssistantError, UserError
@@ -28,6 +29,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command("run", epilog=run.EXAMPLES)(run.run)
+app.command("satellite", epilog=satellite.EXAMPLES)(satellite.satellite)
+app.command("engine", epilog=satellite.ENGINE_EXAMPLES)(satellite.engine)
 app.command("ask", epilog=ask.EXAMPLES)(ask.ask)
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 app.command("devices", epilog=devices.EXAMPLES)(devices.devices)

@@ -11,6 +11,7 @@ import typer
 from assistant.cli.options import ConfigOption, SetOption, settings_from
 
 if TYPE_CHECKING:
+    from assistant.daemon import Daemon
     from assistant.settings import Settings
 
 EXAMPLES = """Examples:
@@ -49,13 +50,19 @@ def run(
         "audio.files": file or None,
         "engine.model": model,
     }
-    settings = settings_from(config, assignments, flags)
-    asyncio.run(_serve(settings))
+    from assistant.daemon import Daemon
+
+    serve(settings_from(config, assignments, flags), Daemon)
 
 
-async def _serve(settings: "Settings") -> None:
+def serve(settings: "Settings", kind: type["Daemon"]) -> None:
+    """Run a daemon until its source ends or a signal says so."""
+    asyncio.run(_serve(settings, kind))
+
+
+async def _serve(settings: "Settings", kind: type["Daemon"]) -> None:
     from assistant.clock import SystemClock
-    from assistant.daemon import Daemon, serve_until
+    from assistant.daemon import serve_until
     from assistant.herald import SystemdHerald
     from assistant.logs import configure
     from assistant.sources import open_source
@@ -66,5 +73,5 @@ async def _serve(settings: "Settings") -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     ears = partial(open_source, settings.audio, clock)
-    daemon = Daemon(settings, ears, SystemdHerald(), clock=clock)
+    daemon = kind(settings, ears, SystemdHerald(), clock=clock)
     await serve_until(stop, daemon.run())

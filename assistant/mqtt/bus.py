@@ -11,7 +11,7 @@ import aiomqtt
 
 from assistant.clock import Clock
 from assistant.errors import UserError
-from assistant.mqtt.commands import Command
+from assistant.mqtt.commands import Command, Say
 from assistant.mqtt.connection import device_id
 from assistant.mqtt.counters import Counters
 from assistant.mqtt.credentials import read_credentials
@@ -34,7 +34,7 @@ from assistant.mqtt.payloads import (
     StatePayload,
 )
 from assistant.mqtt.requests import Inquiry, Requester, Response
-from assistant.mqtt.topics import Topics
+from assistant.mqtt.topics import CommandName, Topics
 from assistant.settings import MqttSettings
 from assistant.turn import Reply
 
@@ -76,6 +76,7 @@ class Bus:
         self._settings, self._site = settings, site
         self._outbox = outbox
         self._wall_time = wall_time
+        self._hearers: list[tuple[str, Callable[[aiomqtt.Message], None]]] = []
         self._info = InfoPayload()
         self._state = StatePayload(since=wall_time())
         identity = device_id(state_folder)
@@ -153,8 +154,13 @@ class Bus:
 
     def reply(self, reply: Reply, *, seq: int = 0, final: bool = True) -> None:
         """Say an answer, or its part number `seq`."""
-        payload = ReplyPayload.of(reply, seq=seq, final=final)
-        self._link.post(self.topics.reply, payload.encode(), self._news("reply", payload.turn))
+        self.relay(ReplyPayload.of(reply, seq=seq, final=final))
+
+    def say_at(self, site: str, text: str) -> None:
+        """Let a satellite say `text`, unasked."""
+        topic = Topics(self.topics.base, site).command(CommandName.SAY)
+        about = Envelope.of_json("say", expiry_s=self._settings.command_expiry_s)
+        self._link.post(topic, Say(text=text).model_dump_json(exclude_none=True).encode(), about)
 
     def partial(self, turn: str, seq: int, text: str) -> None:
         """Say the transcript so far of an utterance that goes on."""
@@ -180,6 +186,23 @@ class Bus:
         about = NO_ENVELOPE if retain else Envelope(self._settings.command_expiry_s)
         await self._link.publish(Message(topic, body, retain=retain, envelope=about))
 
+    def relay(self, payload: ReplyPayload) -> None:
+        """Say an answer that an engine has given."""
+        self._link.post(self.topics.reply, payload.encode(), self._news("reply", payload.turn))
+
+    def post(self, topic: str, payload: bytes, envelope: Envelope) -> None:
+        """Send what must arrive: it goes the way of the replies, and waits as long as it may."""
+        self._link.post(topic, payload, envelope)
+
+    def send(self, message: Message) -> None:
+        """Send what is worthless later: now, or never."""
+        self._link.send(message)
+
+    def listen(self, topic: str, hear: Callable[[aiomqtt.Message], None]) -> None:
+        """Hear a topic, or all that a pattern matches, beside the commands; `hear` never raises."""
+        self._hearers.append((topic, hear))
+        self._link.listen(topic)
+
     def commands(self) -> AsyncIterator[Command]:
         """Every command, in order, for ever; meant for one consumer."""
         return self._inbox.commands()
@@ -203,6 +226,9 @@ class Bus:
 
     def _hear(self, message: aiomqtt.Message) -> None:
         topic = message.topic.value
+        for pattern, hear in self._hearers:
+            if message.topic.matches(pattern):
+                hear(message)
         if self._discovery is None or topic != self._discovery.birth_topic:
             envelope = Envelope.of_properties(message.properties)
             self._inbox.take(topic, message.payload, retained=message.retain, envelope=envelope)

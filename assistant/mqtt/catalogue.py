@@ -34,6 +34,7 @@ from assistant.mqtt.requests import (
     Request,
     Response,
 )
+from assistant.mqtt.rooms import SOUND, AnswerKind, AnswerPayload, ClaimPayload
 from assistant.mqtt.topics import CommandName, RequestName, Topics
 from assistant.turn import EndReason, Timings
 
@@ -107,7 +108,7 @@ class Entry:
 
 def catalogue(topics: Topics) -> tuple[Entry, ...]:
     """Every topic that is published, then every topic that is listened to."""
-    said = (*_lasting(topics), *_passing(topics))
+    said = (*_lasting(topics), *_passing(topics), *_between_rooms(topics))
     return (*said, *_commands(topics), *_requests(topics), *_home_assistant(topics))
 
 
@@ -152,6 +153,19 @@ def _passing(topics: Topics) -> tuple[Entry, ...]:
         Entry(topics.reply, "The answer to one turn.", _reply(site)),
         Entry(topics.partial, "What was said so far; the next one replaces it.", partial, qos=0),
         Entry(topics.metrics, "How the daemon fares, every 30 seconds.", _METRICS, qos=0),
+    )
+
+
+def _between_rooms(topics: Topics) -> tuple[Entry, ...]:
+    site, sound = topics.site, {"contentMediaType": SOUND, "contentEncoding": "binary"}
+    claim = ClaimPayload(turn=_TURN, site=site, group="home", level_dbfs=-24.5)
+    answer = AnswerPayload(turn=_TURN, engine="engine-1", kind=AnswerKind.REPLY, reply=_reply(site))
+    there = {"enum": ["online", "offline"]}
+    return (
+        Entry(topics.utterance, "What a satellite heard, for any engine.", text=sound),
+        Entry(topics.answer, "What an engine makes of it, for the satellite.", answer),
+        Entry(topics.claim, "How loud a voice is here: the loudest satellite answers.", claim),
+        Entry(topics.engine, "Whether this engine is there.", text=there, retained=True),
     )
 
 

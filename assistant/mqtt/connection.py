@@ -1,5 +1,6 @@
 """One connection to the broker: its session, its version of MQTT, and why it failed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
@@ -23,7 +24,7 @@ _REFUSALS = frozenset({4, 5, 134, 135})
 _UNSUPPORTED_VERSION = frozenset({1, 132})
 """CONNACK codes of a broker that does not speak this version of MQTT."""
 _TAKEN_OVER = 142
-REFUSED_SUBSCRIPTION = range(128, 256)
+_REFUSED_SUBSCRIPTION = range(128, 256)
 """SUBACK codes of a topic one may not listen to."""
 _CALL_TIMEOUT_S = 5.0
 _TCP_TIMEOUT_S = 2.0
@@ -54,6 +55,8 @@ class Session:
     """With MQTT 5: how long a connection may be lost before the client counts as dead."""
     expiry_s: int = 0
     """With MQTT 5: how long subscriptions and messages are kept for a client that is away."""
+    receive_maximum: int = _MAX_QUEUED_IN
+    """With MQTT 5: messages that the broker may send before one is acknowledged."""
     manual_ack: bool = False
     """A message counts as received when `Connection.acknowledge` says so, and not before."""
 
@@ -102,6 +105,12 @@ class Connection(aiomqtt.Client):
         is_newest = self.protocol is ProtocolVersion.V5
         properties = envelope.properties() if is_newest else None
         await self.publish(topic, payload, qos, retain, properties)
+
+    async def listen(self, topics: Sequence[str]) -> list[str]:
+        """Subscribe to all of them, at least once; gives those that the broker forbids."""
+        codes = await self.subscribe([(topic, 1) for topic in topics])
+        told = zip(topics, codes, strict=True)
+        return [topic for topic, code in told if code_value(code) in _REFUSED_SUBSCRIPTION]
 
     def acknowledge(self, message: aiomqtt.Message) -> None:
         """Let the broker forget a message of a session with `manual_ack`."""
@@ -177,7 +186,7 @@ def _will(session: Session, *, is_newest: bool) -> aiomqtt.Will | None:
 def _session_properties(session: Session) -> Any:
     told = new_properties(PacketTypes.CONNECT)
     told.SessionExpiryInterval = session.expiry_s
-    told.ReceiveMaximum = _MAX_QUEUED_IN
+    told.ReceiveMaximum = session.receive_maximum
     return told
 
 

@@ -13,13 +13,11 @@ import structlog
 from assistant.clock import Clock
 from assistant.errors import TransientError, UserError
 from assistant.mqtt.connection import (
-    REFUSED_SUBSCRIPTION,
     Connection,
     Dialect,
     Failure,
     Session,
     backoff_s,
-    code_value,
     explain,
     open_client,
 )
@@ -70,7 +68,8 @@ class Link:
         self._topics = topics
         self._clock = clock
         self._outbox = outbox
-        self._subscriptions = subscriptions
+        self._subscriptions = [*subscriptions]
+        self._subscribing: set[asyncio.Task[None]] = set()
         self._greeting = greeting
         self._hear = hear
         self._chance = chance
@@ -97,6 +96,15 @@ class Link:
     async def wait_connected(self) -> None:
         """Wait until `connected`."""
         await self._online.wait()
+
+    def listen(self, topic: str) -> None:
+        """Hear this topic, too, now and on every connection."""
+        self._subscriptions.append(topic)
+        if self._client is not None:
+            work = self._subscribe_later(self._client, topic)
+            task = asyncio.create_task(work, name="mqtt-listen")
+            self._subscribing.add(task)
+            task.add_done_callback(self._subscribing.discard)
 
     def post(self, topic: str, payload: bytes, envelope: Envelope) -> None:
         """Send, by way of the outbox, whenever the broker is there before the envelope expires."""
@@ -199,10 +207,7 @@ class Link:
 
     async def _greet(self, client: Connection) -> None:
         """Listen before saying `online`, so that who answers to that is heard."""
-        wanted = [(topic, 1) for topic in self._subscriptions]
-        for (topic, _), code in zip(wanted, await client.subscribe(wanted), strict=True):
-            if code_value(code) in REFUSED_SUBSCRIPTION:
-                _log.error(f"the MQTT broker forbids listening to {topic}: check its access list")
+        await self._subscribe(client, self._subscriptions)
         for message in self._greeting():
             await self._publish(client, message)
         await self._publish(client, Message(self._topics.status, b"online", retain=True))
@@ -215,6 +220,14 @@ class Link:
         _log.info(
             "connected to the MQTT broker", host=host, port=port, waiting=waiting, version=version
         )
+
+    async def _subscribe(self, client: Connection, topics: Sequence[str]) -> None:
+        for topic in await client.listen(topics):
+            _log.error(f"the MQTT broker forbids listening to {topic}: check its access list")
+
+    async def _subscribe_later(self, client: Connection, topic: str) -> None:
+        with suppress(aiomqtt.MqttError):  # then the next connection does
+            await self._subscribe(client, [topic])
 
     async def _receive(self, client: Connection) -> None:
         async for message in client.messages:

@@ -76,6 +76,35 @@ class Topics:
         """Memory, queues and latencies, from time to time."""
         return f"{self.root}/metrics"
 
+    @property
+    def utterance(self) -> str:
+        """What a satellite heard, for any engine; never retained."""
+        return f"{self.root}/utterance"
+
+    @property
+    def answer(self) -> str:
+        """What engines make of it; never retained."""
+        return f"{self.root}/answer"
+
+    @property
+    def claim(self) -> str:
+        """How loud a voice is at a satellite that would like to answer it; never retained."""
+        return f"{self.root}/claim"
+
+    @property
+    def engine(self) -> str:
+        """`online` or `offline`, retained, of an engine that serves satellites; a last will."""
+        return f"{self.root}/engine"
+
+    def everywhere(self, topic: str) -> str:
+        """Match the topic of every site that is `topic` at this one."""
+        return f"{self.base}/+/{topic.removeprefix(self.root + '/')}"
+
+    def site_of(self, topic: str) -> str:
+        """Which site a topic belongs to; empty for a topic that is none of ours."""
+        base, _, rest = topic.removeprefix(self.base).partition("/")
+        return rest.partition("/")[0] if not base and topic.startswith(self.base) else ""
+
     def command(self, name: CommandName) -> str:
         """Where this site listens for one command."""
         return f"{self.root}/{name}"

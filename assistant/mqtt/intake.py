@@ -1,0 +1,197 @@
+"""An engine's own connection: it takes utterances in turn with other engines, and answers them."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from random import SystemRandom
+
+import aiomqtt
+import structlog
+from aiomqtt import ProtocolVersion
+
+from assistant.clock import Clock
+from assistant.errors import TransientError, UserError
+from assistant.mqtt.connection import (
+    Connection,
+    Failure,
+    Session,
+    backoff_s,
+    explain,
+    open_client,
+)
+from assistant.mqtt.credentials import address, read_credentials
+from assistant.mqtt.envelope import Envelope
+from assistant.mqtt.rooms import AnswerPayload
+from assistant.mqtt.topics import Topics
+from assistant.recent import Recent
+from assistant.settings import MqttSettings
+from assistant.turn import EndReason
+
+SHARE = "$share/engines/"
+"""Before a topic: each message goes to one engine only."""
+IN_HAND = 16
+"""Utterances that the broker lets an engine have before it acknowledges one."""
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_CHANCE = SystemRandom()
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One utterance, which the broker keeps until it is acknowledged."""
+
+    site: str
+    turn: str
+    sound: bytes
+    ended_by: EndReason
+    acknowledge: Callable[[], None]
+    """Let the broker forget it; does nothing once the connection it came by is gone."""
+
+
+class Intake:
+    """One member of the shared subscription to everything that satellites hear.
+
+    An utterance stays unacknowledged until it is answered, so that a broker which gives the work of
+    a dead engine to another can do so. Brokers that do not, mosquitto among them, at least say
+    `offline` for it at once, and the satellites send again.
+    """
+
+    def __init__(
+        self,
+        settings: MqttSettings,
+        site: str,
+        identity: str,
+        clock: Clock,
+        *,
+        refuse: Callable[[str], None],
+        chance: Callable[[], float] = _CHANCE.random,
+    ) -> None:
+        """`refuse` is told, in one line, of each message that is no utterance.
+
+        Raises `UserError` where the settings rule MQTT 5 out.
+        """
+        if settings.protocol == "3.1.1":
+            raise UserError("mqtt.protocol is 3.1.1, but satellites.serve needs MQTT 5")
+        self.refused = 0
+        """Messages that were no utterances."""
+        self._settings, self._clock, self._chance = settings, clock, chance
+        self._topics = Topics(settings.base_topic, site)
+        name = f"{settings.client_id or f'{settings.base_topic}-{site}-{identity}'}-engine"
+        self._session = Session(name, self._topics.engine, manual_ack=True, receive_maximum=IN_HAND)
+        self._refuse = refuse
+        self._client: Connection | None = None
+        self._deliveries: asyncio.Queue[Delivery] = asyncio.Queue()  # bounded by the session
+        self._answered_elsewhere: Recent[str, None] = Recent(4 * IN_HAND)
+        self._told: str | None = None
+
+    async def run(self) -> None:
+        """Stay connected until cancelled."""
+        failures = 0
+        while True:
+            failure = await self._attempt()
+            if failure.reason != self._told:
+                _log.warning(f"{self._session.identifier}: {failure.reason}")
+            self._told = failure.reason
+            person, chance = failure.needs_a_person, self._chance()
+            await self._clock.sleep(backoff_s(failures, needs_a_person=person, chance=chance))
+            failures += 1
+
+    async def deliveries(self) -> AsyncIterator[Delivery]:
+        """Every utterance, in order, for ever; meant for one consumer."""
+        while True:
+            yield await self._deliveries.get()
+
+    async def answer(self, site: str, answer: AnswerPayload) -> None:
+        """Tell a satellite, and return once the broker has it; else raise `TransientError`."""
+        topic = Topics(self._topics.base, site).answer
+        told = (("kind", answer.kind.value), ("engine", answer.engine))
+        plain = Envelope.of_json("answer", answer.turn)
+        about = replace(plain, user=plain.user + told, correlation=answer.turn.encode())
+        try:
+            if self._client is None:
+                raise TransientError(f"no broker takes the answer to {answer.turn}")
+            await self._client.send(topic, answer.encode(), 1, False, about)
+        except aiomqtt.MqttError as error:
+            raise TransientError(f"the broker did not take {answer.turn}: {error}") from error
+
+    def answered_elsewhere(self, turn: str) -> bool:
+        """Whether another engine was heard answering this turn."""
+        return turn in self._answered_elsewhere
+
+    async def _attempt(self) -> Failure:
+        failure: Failure | None = None
+        try:
+            credentials = await asyncio.to_thread(read_credentials, self._settings)
+            client = open_client(self._settings, credentials, self._session, ProtocolVersion.V5)
+            async with client:
+                await self._serve(client)
+        except* (aiomqtt.MqttError, UserError) as group:
+            failure = explain(group.exceptions[0], self._settings)
+        return failure or explain(aiomqtt.MqttError("the connection ended"), self._settings)
+
+    async def _serve(self, client: Connection) -> None:
+        self._client = client
+        try:
+            shared = SHARE + self._topics.everywhere(self._topics.utterance)
+            answers = self._topics.everywhere(self._topics.answer)
+            for topic in await client.listen([shared, answers]):
+                _log.error(f"the MQTT broker forbids listening to {topic}: check its access list")
+            await client.publish(self._topics.engine, "online", qos=1, retain=True)
+            host, port = address(self._settings)
+            _log.info("serving satellites", host=host, port=port)
+            self._told = None
+            async for message in client.messages:
+                self._hear(client, message)
+        except asyncio.CancelledError:
+            await self._farewell(client)
+            raise
+        finally:
+            self._client = None
+
+    async def _farewell(self, client: Connection) -> None:
+        try:
+            await client.publish(self._topics.engine, "offline", qos=1, retain=True, timeout=0.3)
+        except aiomqtt.MqttError:
+            return
+
+    def _hear(self, client: Connection, message: aiomqtt.Message) -> None:
+        topic, envelope = message.topic.value, Envelope.of_properties(message.properties)
+        if topic.endswith("/answer"):
+            client.acknowledge(message)
+            self._note_answer(envelope)
+            return
+
+        def acknowledge() -> None:
+            if self._client is client:
+                client.acknowledge(message)
+
+        site, turn = self._topics.site_of(topic), envelope.get("turn") or ""
+        reason = _unfit(site, turn, retained=message.retain)
+        if reason:
+            self.refused += 1
+            acknowledge()
+            self._refuse(f"refused an utterance on {topic[:120]}: {reason}")
+            return
+        ended_by = envelope.get("ended_by") or ""
+        known = EndReason(ended_by) if ended_by in set(EndReason) else EndReason.SILENCE
+        sound = bytes(message.payload or b"")
+        self._deliveries.put_nowait(Delivery(site, turn, sound, known, acknowledge))
+
+    def _note_answer(self, envelope: Envelope) -> None:
+        """Remember, for a while, what was answered by others; `taken` is no answer."""
+        turn = envelope.get("turn")
+        if turn and envelope.get("engine") != self._topics.site and envelope.get("kind") != "taken":
+            self._answered_elsewhere.put(turn[:64], None)
+
+
+def _unfit(site: str, turn: str, *, retained: bool) -> str:
+    """Say why it cannot be answered; empty when it can."""
+    if retained:
+        return "it is retained, so it may be old"
+    if not _NAME.fullmatch(site):
+        return "the site in its topic is none"
+    if not _NAME.fullmatch(turn):
+        return "it has no user property `turn` of letters, digits, - and _"
+    return ""

@@ -1,0 +1,1 @@
+"""Several rooms: satellites that hear, engines that answer, a broker between them."""

@@ -1,0 +1,155 @@
+"""The engine's side: answers what satellites hear, each utterance once."""
+
+import asyncio
+from dataclasses import replace
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from assistant.clock import Clock
+from assistant.dialogue import NO_ANSWER
+from assistant.errors import AssistantError, TransientError
+from assistant.intents import Intents
+from assistant.mqtt.intake import Delivery, Intake
+from assistant.mqtt.payloads import ReplyPayload
+from assistant.mqtt.rooms import AnswerKind, AnswerPayload
+from assistant.recent import Recent
+from assistant.satellites.opus import decode
+from assistant.settings import EngineSettings
+from assistant.turn import Reply, Timings, Turn
+from assistant.understanding import Mind
+from assistant.worker import Worker
+
+_REMEMBERED = 256
+_AT_ONCE = 4
+"""Turns that are answered at a time: one is understood while handlers work on the others."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Attendant:
+    """Takes utterances from the intake and gives each one answer.
+
+    An utterance that comes again while it is in hand waits for the same answer; one that comes
+    again later gets the answer it had, and no handler runs twice for it here.
+    """
+
+    def __init__(
+        self,
+        intake: Intake,
+        mind: Mind,
+        intents: Intents,
+        worker: Worker,
+        *,
+        name: str,
+        settings: EngineSettings,
+        clock: Clock,
+    ) -> None:
+        """`name` is the engine's own site."""
+        self.answered = 0
+        """Utterances, each counted once."""
+        self._intake, self._mind, self._intents, self._worker = intake, mind, intents, worker
+        self._name, self._settings, self._clock = name, settings, clock
+        self._last: Recent[str, AnswerPayload] = Recent(_REMEMBERED)
+        """The newest answers by their turns."""
+        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._in_hand: dict[str, list[Delivery]] = {}
+        self._said: Recent[str, str] = Recent(_REMEMBERED)
+        """The last reply at each site."""
+
+    async def run(self) -> None:
+        """Serve until cancelled; raises what the intake raises."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._intake.run(), name="intake")
+            async for delivery in self._intake.deliveries():
+                if waiting := self._in_hand.get(delivery.turn):
+                    waiting.append(delivery)
+                    continue
+                self._in_hand[delivery.turn] = [delivery]
+                tasks.create_task(self._attend(delivery), name=f"satellite turn {delivery.turn}")
+
+    async def _attend(self, delivery: Delivery) -> None:
+        turn = delivery.turn
+        try:
+            answer = self._last.get(turn)
+            if answer is None:
+                await self._tell(delivery, self._say(delivery, AnswerKind.TAKEN))
+                async with self._turns:
+                    answer = await self._answer(delivery)
+                self.answered += 1
+            if answer is not None:
+                self._last.put(turn, answer)
+                if not await self._tell(delivery, answer):
+                    return
+            for each in self._in_hand[turn]:
+                each.acknowledge()
+        finally:
+            del self._in_hand[turn]
+
+    async def _tell(self, delivery: Delivery, answer: AnswerPayload) -> bool:
+        """Whether the broker has it; else the utterance comes again, to whichever engine."""
+        try:
+            await self._intake.answer(delivery.site, answer)
+        except TransientError as error:
+            _log.warning(str(error))
+            return False
+        return True
+
+    async def _answer(self, delivery: Delivery) -> AnswerPayload | None:
+        """Give the answer, whatever goes wrong; None when another engine was quicker."""
+        began = self._clock.now()
+        try:
+            async with asyncio.timeout(self._settings.timeout_s):
+                audio = await asyncio.to_thread(decode, delivery.sound)
+                return await self._understand(delivery, audio, began)
+        except TimeoutError:
+            reason = f"no answer within {self._settings.timeout_s:g} s"
+        except AssistantError as error:
+            reason = str(error)
+        except Exception as error:  # noqa: BLE001 - one turn's failure must not end the engine
+            reason = f"{type(error).__name__}: {error}"
+            _log.exception("turn failed", turn=delivery.turn)
+        return self._say(delivery, AnswerKind.ERROR, error=reason[:1000])
+
+    async def _understand(
+        self, delivery: Delivery, audio: NDArray[np.int16], began: float
+    ) -> AnswerPayload | None:
+        understood = await self._worker.run(self._mind.understand, audio)
+        if self._intake.answered_elsewhere(delivery.turn):
+            return None
+        if not understood.transcript:
+            return self._say(delivery, AnswerKind.NOTHING)
+        last = self._said.get(delivery.site) or ""
+        said, sure = understood.transcript, understood.confidence
+        turn = Turn(delivery.turn, delivery.site, said, sure, last)
+        handling_from = self._clock.now()
+        result = await self._intents.handle(self._intents.match(said), turn)
+        now = self._clock.now()
+        if result is not None:
+            turn = replace(turn, intent=result.intent, slots=result.slots)
+        text = result.text if result is not None else understood.answer or NO_ANSWER
+        timings = Timings(
+            encode=understood.encode_ms,
+            decode=understood.decode_ms,
+            handle=round((now - handling_from) * 1000, 1),
+            total=round((now - began) * 1000, 1),
+        )
+        self._said.put(delivery.site, text)
+        reply = Reply(turn, text, delivery.ended_by, understood.passes, timings)
+        error = result.error if result is not None else None
+        return self._say(
+            delivery, AnswerKind.REPLY, reply=ReplyPayload.of(reply), error=error and error[:1000]
+        )
+
+    def _say(
+        self,
+        delivery: Delivery,
+        kind: AnswerKind,
+        *,
+        reply: ReplyPayload | None = None,
+        error: str | None = None,
+    ) -> AnswerPayload:
+        return AnswerPayload(
+            turn=delivery.turn, engine=self._name, kind=kind, reply=reply, error=error
+        )

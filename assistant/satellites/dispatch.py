@@ -1,0 +1,152 @@
+"""Gets each utterance to an engine and the first answer back, whatever dies on the way."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import aiomqtt
+import structlog
+from pydantic import ValidationError
+
+from assistant.clock import Clock
+from assistant.mqtt.bus import Bus
+from assistant.mqtt.envelope import Envelope
+from assistant.mqtt.rooms import SOUND, AnswerKind, AnswerPayload
+from assistant.settings import SatelliteSettings
+from assistant.turn import EndReason
+
+TAKE_S = 2.0
+"""An engine that lives says sooner that it has an utterance."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Pending:
+    """An utterance on its way."""
+
+    sound: bytes
+    envelope: Envelope
+    answer: asyncio.Future[AnswerPayload]
+    engine: str | None = None
+    """Who has it; None while nobody has said so."""
+    asked_at: float = 0.0
+    """When it was last sent, or taken, in seconds on the clock."""
+    tries: int = 0
+
+
+class Dispatch:
+    """Sends utterances, and sends them again when the engine that took one dies.
+
+    Some brokers give the work of a dead engine to the next one and some do not, so this does not
+    rely on it: an utterance that is nobody's for `TAKE_S` (then for twice as long), whose engine
+    says `offline`, or whose engine takes half of the patience, is sent once more under the same
+    turn. The first answer wins.
+    """
+
+    def __init__(self, bus: Bus, settings: SatelliteSettings, clock: Clock) -> None:
+        self.resent = 0
+        """Utterances sent once more."""
+        self.duplicates = 0
+        """Answers that came after the first, or too late."""
+        self.refused = 0
+        """Messages that were no answers."""
+        self._bus, self._clock, self._patience_s = bus, clock, settings.patience_s
+        self._pending: dict[str, _Pending] = {}
+        self._engines: set[str] = set()
+        topics = bus.topics
+        bus.listen(topics.answer, self._hear)
+        bus.listen(topics.everywhere(topics.engine), self._note_engine)
+
+    @property
+    def engines(self) -> frozenset[str]:
+        """The engines that are there."""
+        return frozenset(self._engines)
+
+    async def ask(self, turn: str, sound: bytes, ended_by: EndReason) -> AnswerPayload | None:
+        """Give the answer to one utterance; None when none came within the patience."""
+        told = (("schema", "utterance/1"), ("turn", turn), ("ended_by", ended_by.value))
+        envelope = Envelope(self._patience_s, SOUND, told, self._bus.topics.answer, turn.encode())
+        answer: asyncio.Future[AnswerPayload] = asyncio.get_running_loop().create_future()
+        pending = self._pending[turn] = _Pending(sound, envelope, answer)
+        deadline = self._clock.now() + self._patience_s
+        self._send(pending)
+        try:
+            while (left_s := deadline - self._clock.now()) > 0:
+                await self._wait(answer, min(TAKE_S / 4, left_s))
+                if answer.done():
+                    return answer.result()
+                if self._is_stuck(pending):
+                    self._send_again(turn, pending)
+            return None
+        finally:
+            del self._pending[turn]
+
+    def why_unanswered(self) -> str:
+        """Say, in one line, why there may have been no answer."""
+        if not self._bus.connected:
+            return f"no answer within {self._patience_s:g} s: the MQTT broker is away"
+        if not self._engines:
+            return "no engine is there: start one with `assistant engine`"
+        return f"no answer within {self._patience_s:g} s (satellites.patience_s)"
+
+    async def _wait(self, answer: asyncio.Future[AnswerPayload], seconds: float) -> None:
+        timer = asyncio.ensure_future(self._clock.sleep(seconds))
+        either: set[asyncio.Future[Any]] = {answer, timer}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            timer.cancel()
+
+    def _is_stuck(self, pending: _Pending) -> bool:
+        longest_s = TAKE_S * 2 ** (pending.tries - 1)
+        if pending.engine is not None:
+            longest_s = self._patience_s / 2
+        is_late = self._clock.now() - pending.asked_at > longest_s
+        return is_late and bool(self._engines) and self._bus.connected
+
+    def _send(self, pending: _Pending) -> None:
+        pending.engine, pending.asked_at = None, self._clock.now()
+        pending.tries += 1
+        self._bus.post(self._bus.topics.utterance, pending.sound, pending.envelope)
+
+    def _send_again(self, turn: str, pending: _Pending) -> None:
+        self.resent += 1
+        _log.warning("an utterance is sent again", turn=turn, engine=pending.engine)
+        self._send(pending)
+
+    def _hear(self, message: aiomqtt.Message) -> None:
+        try:
+            answer = AnswerPayload.model_validate_json(message.payload)
+        except ValidationError:
+            self.refused += 1
+            _log.warning(f"refused an answer on {message.topic.value}: it is none")
+            return
+        pending = self._pending.get(answer.turn)
+        if pending is None or pending.answer.done() or message.retain:
+            self.duplicates += answer.kind is not AnswerKind.TAKEN
+        elif answer.kind is AnswerKind.TAKEN:
+            pending.engine, pending.asked_at = answer.engine, self._clock.now()
+        elif answer.reply is None or self._is_ours(answer):
+            pending.answer.set_result(answer)
+        else:
+            self.refused += 1
+            _log.warning(f"refused the answer to {answer.turn}: its reply is to another turn")
+
+    def _is_ours(self, answer: AnswerPayload) -> bool:
+        reply, site = answer.reply, self._bus.topics.site
+        return reply is not None and (reply.turn, reply.site) == (answer.turn, site)
+
+    def _note_engine(self, message: aiomqtt.Message) -> None:
+        engine = self._bus.topics.site_of(message.topic.value)
+        if message.payload == b"online":
+            self._engines.add(engine)
+            orphans = [] if message.retain else self._waiting_for(None)
+        else:
+            self._engines.discard(engine)
+            orphans = self._waiting_for(engine)
+        for turn, pending in orphans:
+            self._send_again(turn, pending)
+
+    def _waiting_for(self, engine: str | None) -> list[tuple[str, _Pending]]:
+        return [(turn, each) for turn, each in self._pending.items() if each.engine == engine]

@@ -1,0 +1,166 @@
+"""The engine's side of a satellite's turn, with a fake intake in front of it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from assistant.clock import SystemClock
+from assistant.errors import TransientError
+from assistant.intents import HandlerResult
+from assistant.mqtt.intake import Delivery
+from assistant.mqtt.rooms import AnswerPayload
+from assistant.satellites.attendant import Attendant
+from assistant.satellites.opus import encode
+from assistant.settings import EngineSettings
+from assistant.turn import EndReason
+from tests.daemon.support import FakeIntents, FakeMind, FakeWorker
+
+SOUND = encode(np.zeros(16_000, np.int16))
+TIME = HandlerResult("clock.time", {"zone": "here"}, "It is nine.", 1.0)
+
+
+@dataclass
+class FakeIntake:
+    """Deliveries put in by hand, answers kept in order."""
+
+    queue: asyncio.Queue[Delivery] = field(default_factory=asyncio.Queue)
+    said: list[tuple[str, AnswerPayload]] = field(default_factory=list)
+    told: asyncio.Event = field(default_factory=asyncio.Event)
+    acknowledged: list[str] = field(default_factory=list)
+    elsewhere: set[str] = field(default_factory=set)
+    broken: bool = False
+    failed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+    async def deliveries(self) -> AsyncIterator[Delivery]:
+        while True:
+            yield await self.queue.get()
+
+    async def answer(self, site: str, answer: AnswerPayload) -> None:
+        if self.broken and answer.kind != "taken":
+            self.failed.set()
+            raise TransientError("the broker is away")
+        self.said.append((site, answer))
+        self.told.set()
+
+    def answered_elsewhere(self, turn: str) -> bool:
+        return turn in self.elsewhere
+
+    def deliver(self, turn: str, sound: bytes = SOUND, site: str = "kitchen") -> None:
+        def acknowledge() -> None:
+            self.acknowledged.append(turn)
+            self.told.set()
+
+        self.queue.put_nowait(Delivery(site, turn, sound, EndReason.SILENCE, acknowledge))
+
+    async def until(self, acknowledged: int) -> None:
+        async with asyncio.timeout(5):
+            while len(self.acknowledged) < acknowledged:
+                self.told.clear()
+                await self.told.wait()
+
+    @property
+    def kinds(self) -> list[str]:
+        return [answer.kind.value for _, answer in self.said]
+
+
+@asynccontextmanager
+async def serving(
+    *script: str | Exception, **settings: Any
+) -> AsyncIterator[tuple[FakeIntake, FakeMind, FakeWorker]]:
+    intake: Any = FakeIntake()
+    mind, worker = FakeMind(*script), FakeWorker()
+    intents: Any = FakeIntents({"what time is it": TIME})
+    attendant = Attendant(
+        intake, mind, intents, worker,
+        name="engine-1", settings=EngineSettings(**settings), clock=SystemClock(),
+    )  # fmt: skip
+    task = asyncio.create_task(attendant.run())
+    try:
+        yield intake, mind, worker
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_an_utterance_is_taken_answered_and_only_then_acknowledged():
+    async with serving("what time is it") as (intake, _, worker):
+        worker.gate.clear()
+        intake.deliver("t1")
+        await intake.told.wait()
+        assert (intake.kinds, intake.acknowledged) == (["taken"], [])
+        worker.gate.set()
+        await intake.until(1)
+    [_, (site, answer)] = intake.said
+    assert (site, answer.turn, answer.engine) == ("kitchen", "t1", "engine-1")
+    assert answer.reply
+    assert (answer.reply.text, answer.reply.intent) == ("It is nine.", "clock.time")
+    assert (answer.reply.site, answer.reply.transcript) == ("kitchen", "what time is it")
+
+
+async def test_an_utterance_that_comes_twice_is_understood_once():
+    async with serving("what time is it") as (intake, mind, _):
+        intake.deliver("t1")
+        intake.deliver("t1")
+        await intake.until(2)
+        intake.deliver("t1")
+        await intake.until(3)
+        assert len(mind.understood) == 1
+    assert intake.kinds == ["taken", "reply", "reply"]
+    assert intake.said[1] == intake.said[2]
+
+
+async def test_without_a_plugin_the_model_answers_and_silence_is_nothing():
+    async with serving("who are you", "") as (intake, _, _):
+        intake.deliver("t1")
+        intake.deliver("t2")
+        await intake.until(2)
+    assert intake.kinds.count("nothing") == 1
+    replies = [answer.reply for _, answer in intake.said if answer.reply]
+    assert [(reply.text, reply.intent) for reply in replies] == [("It is so.", None)]
+
+
+async def test_whatever_goes_wrong_is_an_answer_and_the_next_is_served():
+    async with serving(ValueError("broken"), "what time is it") as (intake, _, _):
+        intake.deliver("t1", b"no sound")
+        intake.deliver("t2")
+        await intake.until(2)
+        intake.deliver("t3")
+        await intake.until(3)
+    errors = [answer.error for _, answer in intake.said if answer.kind == "error"]
+    assert errors[0].startswith("the sound is no Ogg/Opus")
+    assert errors[1] == "ValueError: broken"
+    assert intake.kinds[-1] == "reply"
+
+
+async def test_what_another_engine_has_answered_is_dropped_before_anything_is_done():
+    async with serving("what time is it") as (intake, _, _):
+        intake.elsewhere.add("t1")
+        intake.deliver("t1")
+        await intake.until(1)
+    assert intake.kinds == ["taken"]
+
+
+async def test_an_answer_that_nobody_took_is_kept_for_the_next_time():
+    async with serving("what time is it") as (intake, mind, _):
+        intake.broken = True
+        intake.deliver("t1")
+        await asyncio.wait_for(intake.failed.wait(), 5)
+        intake.broken = False
+        intake.deliver("t1")
+        await intake.until(1)
+        assert len(mind.understood) == 1
+
+
+async def test_a_turn_that_takes_too_long_is_told():
+    async with serving("what time is it", timeout_s=0.05) as (intake, _, worker):
+        worker.gate.clear()
+        intake.deliver("t1")
+        await intake.until(1)
+    assert intake.said[-1][1].error == "no answer within 0.05 s"
