@@ -3,7 +3,7 @@
 Each rule takes response lines as the benchmark publishes them and returns a `Result`.
 """
 
-from engines.evaluation.scoring import bbh, harm, mcq, mmau, mmsu, open_ended, qa
+from engines.evaluation.scoring import bbh, harm, ifeval, mcq, mmau, mmsu, open_ended, qa
 from engines.evaluation.scoring.result import Result, Row, RowsError, Scorer
 from engines.evaluation.scoring.voicebench import KINDS, TASKS, headline, overall
 
@@ -22,6 +22,7 @@ __all__ = [
 SCORERS: dict[str, Scorer] = {
     "bbh": bbh.score,
     "harm": harm.score,
+    "ifeval": ifeval.score,
     "mcq": mcq.score,
     "mmau": mmau.score,
     "mmsu": mmsu.score,
