@@ -21,6 +21,7 @@ from assistant.dialogue import Dialogue, new_turn_id
 from assistant.errors import UserError
 from assistant.health import Health
 from assistant.herald import Herald
+from assistant.hermes.bridge import Bridge
 from assistant.intents import Intents
 from assistant.mqtt.bus import Bus
 from assistant.mqtt.commands import Cancel, Command, Listen, Say, SetMute
@@ -109,6 +110,8 @@ class Daemon:
                 bus = Bus(
                     broker, settings.site, folder, self._clock, outbox, wall_time=self._wall_time
                 )
+                if broker.hermes:
+                    Bridge(bus, self._clock)
                 await self._serve(bus)
 
     async def broker_ready(self) -> MqttSettings:

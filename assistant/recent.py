@@ -26,3 +26,7 @@ class Recent(Generic[_K, _V]):
     def get(self, key: _K) -> _V | None:
         """What was put, if it is still remembered."""
         return self._kept.get(key)
+
+    def drop(self, key: _K) -> None:
+        """Forget it."""
+        self._kept.pop(key, None)

@@ -161,6 +161,8 @@ class MqttSettings(Section):
     """Older messages in the outbox are dropped and counted."""
     outbox_kib: int = Field(default=16_384, ge=64, le=1_048_576)
     """How large the messages in the outbox may be together; the oldest are dropped and counted."""
+    hermes: bool = False
+    """Speak Hermes, too, as Rhasspy did: sessions, intents and speech below `hermes/`."""
     discovery: bool = True
     """Tell Home Assistant, so that it makes a device of this assistant."""
     discovery_prefix: TopicName = "homeassistant"

@@ -1,11 +1,11 @@
 """What the assistant says over MQTT and what it is asked, whether the broker is there or not."""
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from random import SystemRandom
-from typing import Any
+from typing import Any, Protocol
 
 import aiomqtt
 
@@ -40,6 +40,22 @@ from assistant.turn import Reply
 
 _CHANCE = SystemRandom()
 _LONGEST_TOPIC_BYTES = 65_535
+
+
+class Observer(Protocol):
+    """Who sees what is said, to say it in other words."""
+
+    def event(self, kind: EventType, turn: str | None, details: Mapping[str, Any]) -> None:
+        """Something happened."""
+        ...
+
+    def reply(self, reply: ReplyPayload) -> None:
+        """Something was answered, or said unasked."""
+        ...
+
+    def state(self, activity: Activity) -> None:
+        """Something else goes on."""
+        ...
 
 
 class Bus:
@@ -77,6 +93,7 @@ class Bus:
         self._outbox = outbox
         self._wall_time = wall_time
         self._hearers: list[tuple[str, Callable[[aiomqtt.Message], None]]] = []
+        self._observers: list[Observer] = []
         self._info = InfoPayload()
         self._state = StatePayload(since=wall_time())
         identity = device_id(state_folder)
@@ -138,6 +155,8 @@ class Bus:
             state=activity, turn=turn, since=self._wall_time(), muted=self._state.muted
         )
         self._link.send(self._state_message)
+        for observer in self._observers:
+            observer.state(activity)
 
     def mute(self, *, muted: bool) -> None:
         """Say that the microphone is, or is no longer, muted."""
@@ -151,6 +170,8 @@ class Bus:
             event_type=event_type, site=self._site, at=self._wall_time(), turn=turn, **details
         )
         self._link.post(self.topics.event, payload.encode(), self._news("event", turn))
+        for observer in self._observers:
+            observer.event(event_type, turn, details)
 
     def reply(self, reply: Reply, *, seq: int = 0, final: bool = True) -> None:
         """Say an answer, or its part number `seq`."""
@@ -189,6 +210,8 @@ class Bus:
     def relay(self, payload: ReplyPayload) -> None:
         """Say an answer that an engine has given."""
         self._link.post(self.topics.reply, payload.encode(), self._news("reply", payload.turn))
+        for observer in self._observers:
+            observer.reply(payload)
 
     def post(self, topic: str, payload: bytes, envelope: Envelope) -> None:
         """Send what must arrive: it goes the way of the replies, and waits as long as it may."""
@@ -202,6 +225,14 @@ class Bus:
         """Hear a topic, or all that a pattern matches, beside the commands; `hear` never raises."""
         self._hearers.append((topic, hear))
         self._link.listen(topic)
+
+    def watch(self, observer: Observer) -> None:
+        """Let `observer`, which never raises, see every event, reply and state from now on."""
+        self._observers.append(observer)
+
+    def obey(self, command: Command) -> None:
+        """Do what a message in another protocol asks for."""
+        self._inbox.push(command)
 
     def commands(self) -> AsyncIterator[Command]:
         """Every command, in order, for ever; meant for one consumer."""

@@ -111,6 +111,10 @@ class Inbox:
             self._counters.expired_commands += 1
             raise RefusedCommandError(f"it expired {late_s:.1f} s ago")
 
+    def push(self, command: Command) -> None:
+        """Queue a command that comes from within."""
+        self._put(self._commands, command)
+
     @property
     def depth(self) -> int:
         """How many commands and requests wait."""

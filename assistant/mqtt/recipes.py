@@ -68,6 +68,34 @@ Two nodes are enough: `event` in, `say` out. Import this (menu, *Import*), and s
 ]
 ```
 
+## Hermes
+
+With `mqtt.hermes = true` the assistant also speaks Hermes, so that flows written for Rhasspy go on
+working. It is the dialogue manager, the recogniser and the voice of its site:
+
+| said below `hermes/` | when |
+| --- | --- |
+| `dialogueManager/sessionStarted`, `asr/startListening` | somebody speaks |
+| `asr/stopListening` | somebody has finished |
+| `asr/textCaptured` | the words are understood |
+| `intent/<name>` | a plugin answers; the name is `plugin.handler`, as in `lights.switch` |
+| `nlu/intentNotRecognized` | no plugin does, or no words were heard |
+| `tts/say`, `tts/sayFinished` | the answer, and that `reply` has it |
+| `error/dialogueManager` | the turn failed |
+| `dialogueManager/sessionEnded` | 3 s after the answer, or when somebody says so; and why |
+
+| obeyed below `hermes/` | what happens |
+| --- | --- |
+| `dialogueManager/startSession` | `action` says its text and listens, `notification` says it |
+| `dialogueManager/continueSession` | it says its text and listens again |
+| `dialogueManager/endSession` | it says its text, if any, and the session ends |
+| `tts/say` | it says the text; `tts/sayFinished` follows |
+
+A message without `siteId` is for every site, one with another `siteId` for none here. `customData`
+comes back in everything said of a session. An `intentFilter` turns other intents into
+`intentNotRecognized`; the plugin has answered by then. Sound (`audioServer`) does not go over the
+broker, and the plugins' sentences are the only ones that are recognised.
+
 ## A shell
 
 ```sh

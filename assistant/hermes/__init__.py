@@ -1,0 +1,1 @@
+"""A bridge for flows and services that speak Hermes, as Rhasspy did."""

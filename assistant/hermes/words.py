@@ -1,0 +1,110 @@
+"""The payloads of Hermes, in its own spelling."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from assistant.hermes.session import Session, Termination
+from assistant.mqtt.payloads import ReplyPayload
+
+Payload = dict[str, Any]
+
+
+def place(session: Session, site: str) -> Payload:
+    """Name the session and the site, as nearly every payload does."""
+    return {"sessionId": session.id, "siteId": site}
+
+
+def started(session: Session, site: str) -> Payload:
+    """Tell that a session has begun, or waits to."""
+    return {**place(session, site), "customData": session.custom_data, "lang": None}
+
+
+def ended(session: Session, site: str, why: Termination) -> Payload:
+    """Tell that a session is over, and why."""
+    told = {"termination": {"reason": why.value}, "customData": session.custom_data}
+    return {**told, **place(session, site)}
+
+
+def captured(session: Session, reply: ReplyPayload) -> Payload:
+    """Tell what was heard."""
+    return {
+        "text": reply.transcript,
+        "likelihood": reply.confidence,
+        "seconds": session.seconds,
+        **place(session, reply.site),
+        "wakewordId": None,
+        "asrTokens": [_tokens(reply.transcript, reply.confidence)],
+        "lang": None,
+    }
+
+
+def recognized(session: Session, reply: ReplyPayload) -> Payload:
+    """Tell an intent and its slots."""
+    return {
+        "input": reply.transcript,
+        "intent": {"intentName": reply.intent, "confidenceScore": reply.confidence},
+        "slots": _slots(reply.slots, reply.transcript),
+        "id": reply.turn,
+        **place(session, reply.site),
+        "customData": session.custom_data,
+        "asrTokens": [_tokens(reply.transcript, reply.confidence)],
+        "asrConfidence": reply.confidence,
+        "rawInput": reply.transcript,
+        "wakewordId": None,
+        "lang": None,
+    }
+
+
+def not_recognized(session: Session, site: str, heard: str) -> Payload:
+    """Tell that no intent fits what was heard."""
+    told = {"input": heard, "id": session.turn, "customData": session.custom_data}
+    return {**told, **place(session, site)}
+
+
+def say(text: str, site: str, said: str, session: str | None) -> Payload:
+    """Tell what is said."""
+    told = {"text": text, "lang": None, "id": said, "volume": None}
+    return {**told, "siteId": site, "sessionId": session}
+
+
+def said(site: str, id: str | None, session: str | None) -> Payload:  # noqa: A002 - its name
+    """Tell that it was said."""
+    return {"id": id, "siteId": site, "sessionId": session}
+
+
+def _slots(slots: Mapping[str, Any], text: str) -> list[Payload]:
+    """Say where in the text a slot's value stands, when it stands there as it is."""
+    told = []
+    for name, value in slots.items():
+        raw = str(value)
+        start = text.lower().find(raw.lower())
+        span = None if start < 0 else {"start": start, "end": start + len(raw)}
+        kind = "Number" if isinstance(value, int | float) else "Custom"
+        told.append(
+            {
+                "entity": name,
+                "slotName": name,
+                "confidence": 1.0,
+                "rawValue": raw,
+                "value": {"kind": kind, "value": value},
+                "range": span,
+            }
+        )
+    return told
+
+
+def _tokens(text: str, confidence: float) -> list[Payload]:
+    tokens, at = [], 0
+    for word in text.split():
+        start = text.index(word, at)
+        at = start + len(word)
+        tokens.append(
+            {
+                "value": word,
+                "confidence": confidence,
+                "rangeStart": start,
+                "rangeEnd": at,
+                "time": None,
+            }
+        )
+    return tokens
