@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from assistant.intents import Intents, Match
+from assistant.examples import wrong_slot
+from assistant.intents import Intents
 from assistant.loading import BoundHandler
+from assistant.matching import Match
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +44,4 @@ def _wrong(bound: BoundHandler, sentence: str, matches: list[Match]) -> str | No
         if other is not own and same_rank and other.specificity == own.specificity:
             where = f"{other.intent} at {other.bound.handler.source}"
             return f"fits {where} equally well: give one of them a priority"
-    for name, wanted in bound.handler.examples[sentence].items():
-        default = bound.default(name)
-        if own.slots.get(name, default) != wanted:
-            return f"gives {name}={own.slots.get(name, default)!r}, not {wanted!r}"
-    return None
+    return wrong_slot(bound, sentence, own.slots)

@@ -1,34 +1,31 @@
 """Handlers at work: each in a task of its own, with a time-out, so that one costs only its turn."""
 
 import asyncio
-import json
-import sys
-import threading
-import traceback
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from contextlib import contextmanager
+import contextvars
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
 
-from assistant import plugin as author
+from assistant.answers import Reply
 from assistant.loading import LoadedPlugin, location
 from assistant.outside import Outside
+from assistant.reach import Allowance, PluginMqtt
+from assistant.stage import WORK, Work, as_coroutine
 from assistant.store import Store
+from assistant.tools import Context
 
 MAX_SCHEDULED = 100
 """Callbacks of one plugin waiting at the same time."""
-MAX_PAYLOAD_BYTES = 65_536
-BLOCKED_AFTER_S = 1.0
-"""A handler that holds the event loop longer than this is named in the log."""
+_CANCEL_S = 0.5
+"""How long cancelled tasks may take to end before they are left behind."""
 
 _log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
-_Callback = Callable[[], Awaitable[author.Reply | str | None]]
+_Callback = Callable[[], Awaitable[Reply | str | None]]
 
 
 class HandlerFailedError(Exception):
@@ -36,62 +33,87 @@ class HandlerFailedError(Exception):
 
 
 class PluginRuntime:
-    """One plugin while the assistant runs: its store, its schedule and its errors."""
+    """One plugin while the assistant runs: its schedule, its tasks and its errors.
+
+    Everything but `scheduled` is used on the event loop of the plugin's stage.
+    """
 
     def __init__(
-        self, loaded: LoadedPlugin, outside: Outside, state_folder: Path, timeout_s: float
+        self,
+        loaded: LoadedPlugin,
+        outside: Outside,
+        store: Store,
+        allowance: Allowance,
+        timeout_s: float,
     ) -> None:
-        self._outside = outside
+        self._outside, self._store = outside, store
+        self._mqtt = PluginMqtt(outside, allowance)
         self._timeout_s = timeout_s
         self._scheduled: dict[str, asyncio.Task[None]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self.loaded = loaded
         self.name = loaded.plugin.name
         self._file = loaded.plugin.source.rpartition(":")[0]
-        self._store = Store(state_folder / "plugins" / f"{self.name}.json")
 
     async def start(self) -> None:
         """Run the plugin's `on_start` hooks; one that fails is published as an error event."""
         await self._run_hooks(self.loaded.plugin.start_hooks, "on_start")
 
     async def stop(self) -> None:
-        """Run the plugin's `on_stop` hooks and forget what is scheduled."""
+        """Run the plugin's `on_stop` hooks, forget what is scheduled, end its own tasks."""
         await self._run_hooks(self.loaded.plugin.stop_hooks, "on_stop")
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._scheduled.clear()
+        await _cancel(self._tasks)
 
-    async def run(self, work: Coroutine[Any, Any, _T], what: str, timeout_s: float | None) -> _T:
+    def limit_s(self, timeout_s: float | None) -> float:
+        """Give the time-out of a call, which is the settings' where it has none of its own."""
+        return timeout_s or self._timeout_s
+
+    async def run(
+        self,
+        work: Coroutine[Any, Any, _T],
+        what: str,
+        timeout_s: float | None,
+        *,
+        lasting: bool = False,
+    ) -> _T:
         """Await the plugin's `work` with a time-out (the settings' where None).
 
-        Raises `HandlerFailedError`, whose message names file and line. A handler that swallows
-        its cancellation is left behind and logged; one that never awaits cannot be stopped by
-        anything, and is named in the log while it blocks.
+        Tasks that it leaves behind are cancelled and reported; those of `lasting` work live until
+        the plugin stops. Raises `HandlerFailedError`, whose message names file and line. A handler
+        that swallows its cancellation is left behind.
         """
-        limit_s = timeout_s or self._timeout_s
-        task = asyncio.create_task(work, name=f"plugin {what}")
+        limit_s, owner = self.limit_s(timeout_s), Work()
+        context = contextvars.copy_context()
+        context.run(WORK.set, owner)
+        task = asyncio.create_task(work, name=f"plugin {what}", context=context)
         try:
-            with _blocking_is_logged(what):
-                await asyncio.wait({task}, timeout=limit_s)
+            await asyncio.wait({task}, timeout=limit_s)
             if not task.done():
                 at = _waits_at(task, self._file)
                 raise HandlerFailedError(f"{what} took longer than {limit_s:g} s at {at}")
         finally:
             task.cancel()
+            left = {each for each in owner.tasks if each is not task and not each.done()}
+            await self._settle(left, what, lasting=lasting)
         try:
-            return task.result()
+            result = task.result()
         except (Exception, SystemExit, asyncio.CancelledError) as error:
             where = location(error, self._file)
             named = f"{what}: {type(error).__name__}: {error} at {where}"
             raise HandlerFailedError(named) from error
+        for refusal in owner.refused:
+            await self.report(refusal)  # the plugin itself kept quiet about it
+        return result
 
     def tools(self, site: str) -> dict[str, Any]:
-        """Give the fields of `author.Context` for `site`."""
+        """Give the fields of `tools.Context` for `site`."""
         return {
             "site": site,
             "config": self.loaded.config,
-            "mqtt": _Mqtt(self._outside),
+            "mqtt": self._mqtt,
             "store": self._store,
+            "http": self._outside.http,
             "schedule": _Schedule(self, site),
             "say": partial(self._say, site),
             "event": self._event,
@@ -99,9 +121,13 @@ class PluginRuntime:
             "now": self._outside.now,
         }
 
-    def context(self, site: str) -> author.Context[Any]:
+    def model(self, turn_id: str) -> dict[str, Any]:
+        """Give the fields of `tools.Turn` that reach the language model."""
+        return {"ask": self._outside.model.ask, "fill": partial(self._outside.model.fill, turn_id)}
+
+    def context(self, site: str) -> Context[Any]:
         """Give the plugin its tools for `site`."""
-        return author.Context(**self.tools(site))
+        return Context(**self.tools(site))
 
     async def report(self, reason: str) -> None:
         """Publish and log that the plugin failed outside a turn."""
@@ -109,16 +135,17 @@ class PluginRuntime:
         await self._outside.event("error", {"reason": reason}, plugin=self.name)
 
     def schedule(self, site: str, delay_s: float, callback: _Callback, name: str) -> None:
-        """Start the task behind `author.Schedule`."""
+        """Start the task behind `tools.Schedule`."""
         self.cancel(name)
         if len(self._scheduled) >= MAX_SCHEDULED:
             raise ValueError(f"{self.name} has {MAX_SCHEDULED} callbacks waiting already")
         task = asyncio.create_task(
-            self._later(site, delay_s, callback, name), name=f"plugin {self.name} later: {name}"
+            self._later(site, delay_s, callback, name),
+            name=f"plugin {self.name} later: {name}",
+            context=contextvars.Context(),  # it outlives the call that schedules it
         )
         self._scheduled[name] = task
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._keep(task)
 
     def cancel(self, name: str) -> bool:
         """Forget a scheduled callback."""
@@ -130,15 +157,32 @@ class PluginRuntime:
         """The names of the callbacks that wait."""
         return tuple(self._scheduled)
 
+    def _keep(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _settle(self, left: set[asyncio.Task[Any]], what: str, *, lasting: bool) -> None:
+        """Decide on the tasks that a call left behind."""
+        if lasting:
+            for task in left:
+                self._keep(task)
+            return
+        if left:
+            at = _waits_at(next(iter(left)), self._file)
+            await _cancel(left)
+            advice = "await it, or use turn.schedule"
+            count = "a task" if len(left) == 1 else f"{len(left)} tasks"
+            await self.report(f"{what} left {count} running at {at}, now cancelled: {advice}")
+
     async def _later(self, site: str, delay_s: float, callback: _Callback, name: str) -> None:
         await self._outside.clock.sleep(delay_s)
         del self._scheduled[name]  # so that the callback can schedule itself again
         try:
-            answer = await self.run(_coroutine(callback()), f"{self.name} {name}", None)
+            answer = await self.run(as_coroutine(callback()), f"{self.name} {name}", None)
         except HandlerFailedError as error:
             await self.report(str(error))
             return
-        text = answer.text if isinstance(answer, author.Reply) else answer
+        text = answer.text if isinstance(answer, Reply) else answer
         if isinstance(text, str) and text:
             await self._say(site, text)
 
@@ -152,26 +196,10 @@ class PluginRuntime:
         context = self.context(self._outside.site)
         for hook in hooks:
             try:
-                await self.run(_coroutine(hook(context)), f"{self.name} {what}", None)
+                work = as_coroutine(hook(context))
+                await self.run(work, f"{self.name} {what}", None, lasting=True)
             except HandlerFailedError as error:
                 await self.report(str(error))
-
-
-@dataclass(frozen=True, slots=True)
-class _Mqtt:
-    outside: Outside
-
-    async def publish(
-        self, topic: str, payload: str | bytes | Mapping[str, Any], *, retain: bool = False
-    ) -> None:
-        if not topic or any(char in topic for char in "+#\0"):
-            raise ValueError(f"{topic!r} is not a topic to publish on")
-        if isinstance(payload, Mapping):
-            payload = json.dumps(payload)
-        data = payload.encode() if isinstance(payload, str) else bytes(payload)
-        if len(data) > MAX_PAYLOAD_BYTES:
-            raise ValueError(f"{len(data)} bytes for {topic!r}, the limit is {MAX_PAYLOAD_BYTES}")
-        await self.outside.publish(topic, data, retain=retain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,10 +215,6 @@ class _Schedule:
         return self.runtime.cancel(name)
 
 
-async def _coroutine(work: Awaitable[_T]) -> _T:
-    return await work
-
-
 def _waits_at(task: asyncio.Task[Any], file: str) -> str:
     """Name the innermost line of `file` at which `task` is suspended."""
     place = "an unknown place"
@@ -202,25 +226,10 @@ def _waits_at(task: asyncio.Task[Any], file: str) -> str:
     return place
 
 
-@contextmanager
-def _blocking_is_logged(what: str) -> Any:
-    """Log where the event loop hangs if `what` keeps it from running for `BLOCKED_AFTER_S`."""
-    loop, ident, finished = asyncio.get_running_loop(), threading.get_ident(), threading.Event()
-
-    def watch() -> None:
-        while not finished.wait(BLOCKED_AFTER_S):
-            alive = threading.Event()
-            loop.call_soon_threadsafe(alive.set)
-            if alive.wait(BLOCKED_AFTER_S):
-                continue
-            frame = sys._current_frames().get(ident)  # noqa: SLF001 - the documented debugging aid
-            at = traceback.extract_stack(frame)[-1] if frame else None
-            place = f"{at.filename}:{at.lineno}" if at else "an unknown place"
-            _log.error("a plugin blocks the event loop", handler=what, at=place)
-            return
-
-    threading.Thread(target=watch, name=f"watch {what}", daemon=True).start()
-    try:
-        yield
-    finally:
-        finished.set()
+async def _cancel(tasks: set[asyncio.Task[Any]]) -> None:
+    """Cancel tasks and wait a moment for their end."""
+    ending = set(tasks)
+    for task in ending:
+        task.cancel()
+    if ending:
+        await asyncio.wait(ending, timeout=_CANCEL_S)

@@ -1,24 +1,21 @@
 """Plugins found, imported and checked; one that is broken is reported and the others go on."""
 
-import importlib.util
 import inspect
-import itertools
-import sys
-import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from assistant.examples import broken_example
+from assistant.origins import BrokenPluginError, Origin, find_origins, location
 from assistant.plugin import API_VERSION, Handler, Plugin
+from assistant.reach import check_filters
 from assistant.settings import PluginSettings
 from assistant.slots import slot_types
 from assistant.templates import Template, compile_template
 
-ENTRY_POINT_GROUP = "assistant.plugins"
+__all__ = ["BoundHandler", "LoadProblem", "LoadedPlugin", "load_plugins", "location"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +31,7 @@ class LoadProblem:
         return f"plugin {self.plugin}: {self.reason}"
 
 
-class _BrokenPluginError(Exception):
-    """What is wrong with one plugin, in one line."""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class BoundHandler:
     """A handler with its templates compiled for the plugin's configuration."""
 
@@ -55,140 +48,182 @@ class BoundHandler:
         return None if unsaid or parameter is None else parameter.default
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class LoadedPlugin:
     """A plugin that is ready."""
 
     plugin: Plugin
     config: Any
     handlers: tuple[BoundHandler, ...]
+    topics: tuple[str, ...] | None = None
+    """MQTT filters of what it may publish on; None for all but the assistant's own."""
+    origin: str = ""
+    """The file or entry point that it came from."""
+    fingerprint: str = ""
+    """Of that, when it was imported."""
+
+
+class _Loading:
+    """One look at everything there is."""
+
+    def __init__(self, settings: PluginSettings, before: Sequence[LoadedPlugin]) -> None:
+        self._settings, self._before = settings, before
+        self.loaded: dict[str, LoadedPlugin] = {}
+        self.problems: list[LoadProblem] = []
+
+    def take_extra(self, plugin: Plugin) -> None:
+        """Load a plugin that is imported already; it goes before all others of its name."""
+        try:
+            self.loaded[plugin.name] = self._bind(plugin)
+        except BrokenPluginError as error:
+            self.problems.append(LoadProblem(plugin.name, str(error)))
+
+    def take(self, origin: Origin, extra: Sequence[str]) -> None:
+        """Load what `origin` holds; if any of it is broken, what it held before stays whole."""
+        old = [each for each in self._before if each.origin == origin.key]
+        mark = origin.fingerprint()
+        if old and all(each.fingerprint == mark for each in old):
+            self._keep(old, extra)
+            return
+        if fixed := next((each for each in old if not each.plugin.reloadable), None):
+            why = "has changed and cannot be reloaded: start the assistant again"
+            self._refuse(fixed.plugin.name, f"{fixed.plugin.source} {why}")
+            self._keep(old, extra)
+            return
+        sound, broken = self._read(origin, mark)
+        self.problems += broken
+        self._keep(old if broken and old else sound, extra)
+
+    def finish(self) -> None:
+        """Report configurations of plugins that are not there."""
+        known = self.loaded.keys() | set(self._settings.disabled)
+        known |= {problem.plugin for problem in self.problems}
+        for table in ("config", "topics"):
+            for name in getattr(self._settings, table).keys() - known:
+                self._refuse(name, f"plugins.{table}.{name}: no plugin has this name")
+
+    def _read(self, origin: Origin, mark: str) -> tuple[list[LoadedPlugin], list[LoadProblem]]:
+        try:
+            found = origin.load()
+        except BrokenPluginError as error:
+            return [], [LoadProblem(origin.label, str(error))]
+        sound, broken = [], []
+        for plugin in found:
+            if plugin.name in self._settings.disabled:
+                continue
+            try:
+                sound.append(self._bind(plugin, origin.key, mark))
+            except BrokenPluginError as error:
+                broken.append(LoadProblem(plugin.name, str(error)))
+        return sound, broken
+
+    def _keep(self, plugins: Sequence[LoadedPlugin], extra: Sequence[str]) -> None:
+        for each in plugins:
+            name = each.plugin.name
+            if name in extra:
+                continue
+            if other := self.loaded.get(name):
+                both = (
+                    f"{each.plugin.source} is not loaded: {other.plugin.source} has the same name"
+                )
+                self._refuse(name, f"{both}; rename one of them")
+            else:
+                self.loaded[name] = each
+
+    def _refuse(self, name: str, reason: str) -> None:
+        self.problems.append(LoadProblem(name, reason))
+
+    def _bind(self, plugin: Plugin, origin: str = "", mark: str = "") -> LoadedPlugin:
+        settings = self._settings
+        config, topics = settings.config.get(plugin.name), settings.topics.get(plugin.name)
+        return _bind(plugin, config, topics, origin, mark)
 
 
 def load_plugins(
-    settings: PluginSettings, extra: Sequence[Plugin] = ()
+    settings: PluginSettings,
+    extra: Sequence[Plugin] = (),
+    before: Sequence[LoadedPlugin] = (),
 ) -> tuple[list[LoadedPlugin], list[LoadProblem]]:
     """Load the plugins of the drop-in folder and of the installed packages.
 
     Of two plugins with one name the drop-in file is used, since a person put it there; the other
-    is reported. `extra` plugins go before both and replace silently. Never raises for what a
-    plugin does.
+    is reported. `extra` plugins go before both and replace silently. Of the plugins loaded
+    `before`, those whose files have not changed are given back as they are, and so are those
+    whose new version is broken. Never raises for what a plugin does.
     """
-    loaded: dict[str, LoadedPlugin] = {}
-    problems = []
-    for label, found in itertools.chain(((each.name, each) for each in extra), _found(settings)):
-        if isinstance(found, LoadProblem):
-            problems.append(found)
-            continue
-        if found.name in settings.disabled:
-            continue
-        if other := loaded.get(found.name):
-            if other.plugin in extra:
-                continue
-            both = f"{found.source} is not loaded: {other.plugin.source} has the same name"
-            problems.append(LoadProblem(found.name, f"{both}; rename one of them"))
-            continue
-        try:
-            loaded[found.name] = _bind(found, settings.config.get(found.name))
-        except _BrokenPluginError as error:
-            problems.append(LoadProblem(found.name or label, str(error)))
-    known = loaded.keys() | set(settings.disabled) | {problem.plugin for problem in problems}
-    problems += [
-        LoadProblem(name, f"plugins.config.{name}: no plugin has this name")
-        for name in settings.config.keys() - known
-    ]
-    return list(loaded.values()), problems
+    loading = _Loading(settings, before)
+    wanted = [each for each in extra if each.name not in settings.disabled]
+    for plugin in wanted:
+        loading.take_extra(plugin)
+    for origin in find_origins(settings):
+        loading.take(origin, [plugin.name for plugin in wanted])
+    loading.finish()
+    return list(loading.loaded.values()), loading.problems
 
 
-def location(error: BaseException, file: str | None = None) -> str:
-    """Say where `error` was raised, as `file:line`: innermost in `file` if that took part."""
-    if isinstance(error, SyntaxError) and error.filename:
-        return f"{error.filename}:{error.lineno}"
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if frame.filename == file] or frames
-    return f"{own[-1].filename}:{own[-1].lineno}" if own else file or "an unknown place"
-
-
-def _found(settings: PluginSettings) -> Iterator[tuple[str, Plugin | LoadProblem]]:
-    if settings.folder.is_dir():
-        for path in sorted(settings.folder.glob("*.py")):
-            if not path.name.startswith(("_", "test_")) and path.stem != "conftest":
-                for found in _from_file(path):
-                    yield path.stem, found
-    points = {(point.name, point.value): point for point in entry_points(group=ENTRY_POINT_GROUP)}
-    for (name, _), point in sorted(points.items()):
-        if name not in settings.disabled:
-            yield name, _from_entry_point(point)
-
-
-def _from_file(path: Path) -> list[Plugin | LoadProblem]:
-    name = f"assistant_drop_in_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        return [LoadProblem(path.stem, f"{path} is not a Python file")]
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # annotations of its handlers are looked up there
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
-        del sys.modules[name]
-        return [LoadProblem(path.stem, _import_failed(error, str(path)))]
-    plugins = [value for value in vars(module).values() if isinstance(value, Plugin)]
-    missing = LoadProblem(path.stem, f"{path}:1 has no module-level Plugin(...)")
-    return [*dict.fromkeys(plugins)] or [missing]
-
-
-def _from_entry_point(point: EntryPoint) -> Plugin | LoadProblem:
-    try:
-        found = point.load()
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
-        spec = _spec(point.module)
-        return LoadProblem(point.name, _import_failed(error, spec.origin if spec else None))
-    if isinstance(found, Plugin):
-        return found
-    return LoadProblem(point.name, f"{point.value} is a {type(found).__name__}, not a Plugin")
-
-
-def _spec(module: str) -> Any:
-    try:
-        return importlib.util.find_spec(module)
-    except (ImportError, ValueError):
-        return None
-
-
-def _import_failed(error: BaseException, file: str | None) -> str:
-    return f"cannot be imported: {type(error).__name__}: {error} at {location(error, file)}"
-
-
-def _bind(plugin: Plugin, table: Mapping[str, Any] | None) -> LoadedPlugin:
+def _bind(
+    plugin: Plugin,
+    table: Mapping[str, Any] | None,
+    granted: Sequence[str] | None,
+    origin: str,
+    fingerprint: str,
+) -> LoadedPlugin:
     if plugin.api > API_VERSION:
         wanted = f"is written for plugin API {plugin.api}, this assistant has {API_VERSION}"
-        raise _BrokenPluginError(f"{plugin.source} {wanted}: update the assistant")
+        raise BrokenPluginError(f"{plugin.source} {wanted}: update the assistant")
     config = _config(plugin, table)
     names = [handler.name for handler in plugin.handlers]
     for handler in plugin.handlers:
         if names.count(handler.name) > 1:
             twice = f"{handler.source} two handlers are named {handler.name!r}"
-            raise _BrokenPluginError(twice)
+            raise BrokenPluginError(twice)
     handlers = tuple(_bind_handler(plugin, handler, config) for handler in plugin.handlers)
-    return LoadedPlugin(plugin, config, handlers)
+    _check_examples(plugin, handlers, as_configured=not table)
+    topics = _topics(plugin, config, granted)
+    return LoadedPlugin(plugin, config, handlers, topics, origin, fingerprint)
+
+
+def _check_examples(
+    plugin: Plugin, handlers: Sequence[BoundHandler], *, as_configured: bool
+) -> None:
+    """Insist on the examples, which are written for the plugin's default configuration."""
+    if not as_configured:
+        try:
+            default = _config(plugin, None)
+            handlers = [_bind_handler(plugin, handler, default) for handler in plugin.handlers]
+        except BrokenPluginError:
+            return  # it has no default configuration: some setting must be given
+    for bound in handlers:
+        if reason := broken_example(bound):
+            raise BrokenPluginError(f"{bound.handler.source} {bound.handler.name}: {reason}")
+
+
+def _topics(plugin: Plugin, config: Any, granted: Sequence[str] | None) -> tuple[str, ...] | None:
+    wanted = plugin.topics if granted is None else granted
+    try:
+        filters = wanted(config) if callable(wanted) else wanted
+        return None if filters is None else check_filters(filters)
+    except Exception as error:
+        where = plugin.source if granted is None else f"plugins.topics.{plugin.name}"
+        raise BrokenPluginError(f"{where} {error}") from error
 
 
 def _config(plugin: Plugin, table: Mapping[str, Any] | None) -> Any:
     setting = f"plugins.config.{plugin.name}"
     if plugin.config_type is None:
         if table:
-            raise _BrokenPluginError(f"{setting}: this plugin has no configuration")
+            raise BrokenPluginError(f"{setting}: this plugin has no configuration")
         return None
     if is_dataclass(plugin.config_type):
         known = {field.name for field in fields(plugin.config_type)}
         if unknown := sorted((table or {}).keys() - known):
-            raise _BrokenPluginError(f"{setting}.{unknown[0]}: no such setting")
+            raise BrokenPluginError(f"{setting}.{unknown[0]}: no such setting")
     try:
         return TypeAdapter(plugin.config_type).validate_python(dict(table or {}))
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, (setting, *first["loc"])))
-        raise _BrokenPluginError(f"{name}: {first['msg']}") from error
+        raise BrokenPluginError(f"{name}: {first['msg']}") from error
 
 
 def _bind_handler(plugin: Plugin, handler: Handler, config: object) -> BoundHandler:
@@ -200,7 +235,7 @@ def _bind_handler(plugin: Plugin, handler: Handler, config: object) -> BoundHand
         )
         _check_slots(handler, templates)
     except Exception as error:
-        raise _BrokenPluginError(f"{handler.source} {error}") from error
+        raise BrokenPluginError(f"{handler.source} {error}") from error
     return BoundHandler(f"{plugin.name}.{handler.name}", plugin.name, handler, templates)
 
 

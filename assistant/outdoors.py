@@ -10,6 +10,8 @@ from assistant.clock import Clock
 from assistant.dialogue import Dialogue
 from assistant.mqtt.bus import Bus
 from assistant.mqtt.payloads import EventType
+from assistant.outside import Model, NoModel
+from assistant.web import Http, HttpClient
 
 
 class Outdoors:
@@ -24,10 +26,13 @@ class Outdoors:
         clock: Clock,
         wall_time: Callable[[], float] = time.time,
         serves_others: bool = False,
+        model: Model | None = None,
     ) -> None:
         """`wall_time` gives seconds since 1970; an engine of satellites `serves_others`."""
         self.site, self.clock = site, clock
         self._serves_others = serves_others
+        self.http: Http = HttpClient()
+        self.model: Model = model or NoModel()
         self._bus, self._dialogue, self._wall_time = bus, dialogue, wall_time
 
     def now(self) -> datetime:

@@ -6,10 +6,45 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from assistant.clock import Clock, SystemClock
+from assistant.web import Http, HttpClient
+
+
+class Model(Protocol):
+    """The language model, as far as plugins reach it."""
+
+    async def ask(self, text: str) -> str:
+        """Answer words; raises `ValueError` where the model answers only what it hears."""
+        ...
+
+    async def fill(self, turn_id: str, template: str) -> str:
+        """Fill the gaps of `template` from the sound of a turn; raises `ValueError` without it."""
+        ...
+
+
+class NoModel:
+    """Where there is none."""
+
+    async def ask(self, text: str) -> str:
+        """Refuse."""
+        raise ValueError(f"no model answers text here: {text[:80]!r}")
+
+    async def fill(self, turn_id: str, template: str) -> str:
+        """Refuse."""
+        raise ValueError(f"no model heard turn {turn_id}: {template[:80]!r} stays as it is")
 
 
 class Outside(Protocol):
     """The services behind `Turn.mqtt`, `say`, `schedule` and `now`; none of them may block."""
+
+    @property
+    def http(self) -> Http:
+        """The way to web servers."""
+        ...
+
+    @property
+    def model(self) -> Model:
+        """The language model."""
+        ...
 
     @property
     def clock(self) -> Clock:
@@ -44,6 +79,8 @@ class Collector:
 
     clock: Clock = field(default_factory=SystemClock)
     site: str = "default"
+    http: Http = field(default_factory=HttpClient)
+    model: Model = field(default_factory=NoModel)
     published: list[tuple[str, str]] = field(default_factory=list)
     """(topic, payload as text)."""
     said: list[tuple[str, str]] = field(default_factory=list)

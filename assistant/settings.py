@@ -199,6 +199,8 @@ class PluginSettings(Section):
     """A handler that takes longer is cancelled; only its own turn suffers."""
     config: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """One table for each plugin, given to it as its configuration."""
+    topics: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """MQTT filters that a plugin may publish on, instead of those that it asks for."""
 
 
 class LogSettings(Section):

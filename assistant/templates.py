@@ -9,7 +9,7 @@ import random
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import prod
 from typing import Any
 
@@ -160,11 +160,15 @@ def open_slots(skeleton: str) -> list[str]:
 def _parse(source: str, rules: Mapping[str, str], depth: int) -> _Node:
     if depth > _MAX_DEPTH:
         raise ValueError(f"rule {source!r} refers to itself")
+    return _convert(_read(source), rules, depth)
+
+
+@lru_cache(4096)  # rules are read again for every template that names them
+def _read(source: str) -> Expression:
     try:
-        parsed = parse_sentence(source)
+        return parse_sentence(source).expression
     except (HassilError, ParseError, AssertionError, ValueError) as error:
         raise ValueError(f"template {source!r}: {error or 'cannot be read'}") from error
-    return _convert(parsed.expression, rules, depth)
 
 
 def _convert(node: Expression, rules: Mapping[str, str], depth: int) -> _Node:
@@ -188,6 +192,7 @@ def _convert(node: Expression, rules: Mapping[str, str], depth: int) -> _Node:
             raise ValueError(f"{node} is not supported")
 
 
+@lru_cache(4096)
 def _words(text: str) -> str:
     """Normalise a piece of a template and keep the spaces at its ends."""
     lead, trail = text[:1].isspace(), text[-1:].isspace()

@@ -13,10 +13,6 @@ plugin = Plugin("clash")
 @plugin.intent("what time is it", examples=["what time is it"])
 async def time(turn: Turn) -> str:
     return "Late."
-
-@plugin.intent("say hello", examples=["say goodbye"])
-async def hello(turn: Turn) -> str:
-    return "Hello."
 """
 
 
@@ -51,12 +47,9 @@ def test_check_names_both_sides_of_a_conflict_and_fails(folder):
     path.write_text(CLASH)
     result = run("check")
     assert result.exit_code == 1
-    clashing, goodbye = sorted(
-        line for line in result.output.splitlines() if line.startswith("clash.")
-    )[::-1]
+    [clashing] = [line for line in result.output.splitlines() if line.startswith("clash.")]
     assert f"{path}:6" in clashing
     assert "plugins/clock.py:" in clashing
-    assert "'say goodbye' fits none of its templates" in goodbye
 
 
 def test_sentences_are_json_lines_for_training(folder):

@@ -1,5 +1,4 @@
 import asyncio
-import threading
 
 import pytest
 
@@ -111,19 +110,6 @@ async def test_a_cancelled_turn_cancels_its_handler(assistant, plugin):
     await asyncio.wait_for(started.wait(), 1)
     hearing.cancel()
     await asyncio.wait_for(cancelled.wait(), 1)
-
-
-async def test_a_handler_that_blocks_the_loop_is_named_in_the_log(assistant, plugin, monkeypatch):
-    monkeypatch.setattr(handling, "BLOCKED_AFTER_S", 0.02)
-    logged = threading.Event()
-    monkeypatch.setattr(handling._log, "error", lambda *_, **__: logged.set())
-
-    @plugin.intent("do it")
-    async def handler(turn: Turn) -> str:
-        assert logged.wait(5)
-        return "Done."
-
-    assert (await assistant.hear("do it")).reply == "Done."
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,157 @@
+"""What was said before at one site, and what that makes of the next words."""
+
+import inspect
+import re
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from assistant import spoken
+from assistant.answers import Ask
+from assistant.courtesy import polite
+from assistant.loading import BoundHandler
+from assistant.matching import MAX_CHARS, Match, Matcher
+from assistant.slots import SlotType, slot_types
+from assistant.templates import compile_template
+from assistant.tools import Earlier
+
+MAX_EARLIER = 8
+CONTEXT_S = 60.0
+"""How long "and in the kitchen" still continues what was said before."""
+_ANYTHING = "{answer}"
+_LEAD = re.compile(
+    r"(?:and (?:what|how) about|what about|how about|and now|and then|and also|and|also"
+    r"|the same|now|then|no|make (?:it|that)) "
+)
+_FILLER = frozenset("in on for at to of the a an my our by as well too also please same".split())
+
+
+class _Question(NamedTuple):
+    ask: Ask
+    match: Match
+    """What the handler had been asked when it asked back."""
+    matcher: Matcher
+    until_s: float
+
+
+class Conversation:
+    """The last exchanges at one site. `now` gives seconds that never go back."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._earlier: deque[Earlier] = deque(maxlen=MAX_EARLIER)
+        self._last: tuple[Match, float] | None = None
+        self._question: _Question | None = None
+
+    @property
+    def earlier(self) -> tuple[Earlier, ...]:
+        """What was answered here, oldest first."""
+        return tuple(self._earlier)
+
+    def replied(self, match: Match, transcript: str, reply: str) -> None:
+        """Note that a handler answered; an open question is then settled."""
+        self._earlier.append(Earlier(transcript, match.intent, match.slots, reply))
+        self._last = (match, self._now())
+        self._question = None
+
+    def asked(
+        self, ask: Ask, match: Match, rules: Mapping[str, str], config: object
+    ) -> BoundHandler:
+        """Wait for the answer to `ask`; gives the handler that will take it.
+
+        Raises `ValueError` or `TypeError` for expected answers that are no templates.
+        """
+        taker = _taker(ask, match.bound, rules, config)
+        self._question = _Question(ask, match, Matcher([taker]), self._now() + ask.timeout)
+        return taker
+
+    def hushed(self) -> None:
+        """Note that something else was said: nobody answers the question any more."""
+        self._question = None
+
+    def expected(self, text: str, limit: int) -> list[str]:
+        """Return expected answers that `text` may be mis-heard from."""
+        question = self._open()
+        return question.matcher.candidates(text, limit) if question and question.ask.expects else []
+
+    def answers(self, text: str, *, exact: bool) -> list[Match]:
+        """Read `text` as the answer to the open question."""
+        question = self._open()
+        if question is None:
+            return []
+        found = question.matcher.exact(text) if exact else question.matcher.fuzzy(text)
+        return [_answer(question, match) for match in found[:1]]
+
+    def continued(self, text: str) -> list[Match]:
+        """Read "and in the kitchen" as what was said last, with other slots."""
+        if self._last is None or self._now() - self._last[1] > CONTEXT_S or len(text) > MAX_CHARS:
+            return []
+        last, _ = self._last
+        heard = spoken.key(polite(spoken.normalise(text))[1])
+        lead = _LEAD.match(heard)
+        said = lead and _other_slots(heard[lead.end() :], last)
+        if not said:
+            return []
+        return [replace(last, slots={**last.slots, **said}, confidence=1.0, sentence=heard)]
+
+    def _open(self) -> _Question | None:
+        if self._question is not None and self._now() > self._question.until_s:
+            self._question = None
+        return self._question
+
+
+def _taker(ask: Ask, bound: BoundHandler, rules: Mapping[str, str], config: object) -> BoundHandler:
+    """Make the handler that takes the answer."""
+    run = ask.then or bound.handler.run
+    types = slot_types(run, config)
+    sources = tuple(ask.expects)
+    if not sources:
+        sources, types = (_ANYTHING,), {"answer": slot_types(_anything, None)["answer"]}
+    templates = tuple(compile_template(each, types, rules) for each in sources)
+    handler = replace(bound.handler, run=run, templates=sources, examples={})
+    return BoundHandler(bound.intent, bound.plugin, handler, templates)
+
+
+async def _anything(turn: object, answer: str) -> None:
+    """Stand for a handler that takes any words."""
+
+
+def _answer(question: _Question, match: Match) -> Match:
+    """Join the slots of the answer with those that the handler had."""
+    takes = [*inspect.signature(match.bound.handler.run).parameters][1:]
+    said = {**question.match.slots, **(match.slots if question.ask.expects else {})}
+    slots = {name: value for name, value in said.items() if name in takes}
+    return replace(match, slots=slots, answer=match.sentence)
+
+
+def _other_slots(heard: str, last: Match) -> dict[str, Any]:
+    """Read slots of the last handler, in any order; empty if anything else is said."""
+    known = _FILLER | set(spoken.key(last.sentence).split())
+    kinds: dict[str, SlotType] = {}
+    for template in last.bound.templates:
+        kinds |= {name: template.types[name] for name in template.slots}
+    found: dict[str, Any] = {}
+    place = 0
+    while place < len(heard):
+        for name, kind in kinds.items():
+            if name in found or kind.wildcard:
+                continue
+            hit = re.compile(rf"(?:{kind.pattern})(?: |\Z)").match(heard, place)
+            value = _read(kind.parse, hit[0].strip()) if hit else None
+            if hit and value is not None:
+                found[name], place = value, hit.end()
+                break
+        else:
+            word, _, _ = heard[place:].partition(" ")
+            if word not in known:
+                return {}
+            place += len(word) + 1
+    return found
+
+
+def _read(parse: Callable[[str], Any], words: str) -> Any:
+    try:
+        return parse(words)
+    except Exception:  # noqa: BLE001 - a plugin's converter may raise anything
+        return None
