@@ -1,7 +1,7 @@
 """Answers the requests that come over MQTT."""
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 
@@ -10,7 +10,8 @@ import structlog
 from assistant.dialogue import Dialogue
 from assistant.errors import AssistantError
 from assistant.health import Health
-from assistant.intents import Intents
+from assistant.intents import Intents, Reloaded
+from assistant.loading import LoadProblem
 from assistant.mqtt.bus import Bus
 from assistant.mqtt.payloads import ReplyPayload
 from assistant.mqtt.requests import (
@@ -24,6 +25,9 @@ from assistant.mqtt.requests import (
     PluginsPart,
     PluginsResponse,
     ProblemPart,
+    ReloadPart,
+    ReloadPlugins,
+    ReloadResponse,
     Request,
     Response,
 )
@@ -59,20 +63,31 @@ class Clerk:
     async def answer(self, request: Request) -> Response:
         """Answer one request; what goes wrong is in the response."""
         try:
-            match request:
-                case Ask(text=text):
-                    reply = await self._dialogue.ask(text)
-                    return AskResponse(data=ReplyPayload.of(reply))
-                case ListPlugins():
-                    return PluginsResponse(data=self._plugins())
-                case Diagnose():
-                    return DiagnosticsResponse(data=self._diagnostics())
+            return await self._answer(request)
         except AssistantError as error:
             return Response(status="error", error=str(error))
         except Exception as error:  # noqa: BLE001 - one request must not cost the others
             _log.exception("request failed", name=request.name)
             return Response(status="error", error=f"{type(error).__name__}: {error}")
+
+    async def _answer(self, request: Request) -> Response:
+        match request:
+            case Ask(text=text):
+                reply = await self._dialogue.ask(text)
+                return AskResponse(data=ReplyPayload.of(reply))
+            case ListPlugins():
+                return PluginsResponse(data=self._plugins())
+            case ReloadPlugins():
+                return ReloadResponse(data=await self._reload())
+            case Diagnose():
+                return DiagnosticsResponse(data=self._diagnostics())
         return Response(status="error", error=f"{request.name} is not known here")
+
+    async def _reload(self) -> ReloadPart:
+        changed = await reload_plugins(self._intents, self._health)
+        return ReloadPart(
+            started=changed.started, stopped=changed.stopped, problems=_told(changed.problems)
+        )
 
     def _plugins(self) -> PluginsPart:
         return PluginsPart(
@@ -86,10 +101,7 @@ class Clerk:
                 )
                 for loaded in self._intents.plugins
             ),
-            problems=tuple(
-                ProblemPart(plugin=problem.plugin, reason=problem.reason)
-                for problem in self._intents.problems
-            ),
+            problems=_told(self._intents.problems),
         )
 
     def _diagnostics(self) -> DiagnosticsPart:
@@ -105,3 +117,14 @@ class Clerk:
             restarts=dict(self._restarts),
             metrics=self._vitals.measure(),
         )
+
+
+async def reload_plugins(intents: Intents, health: Health) -> Reloaded:
+    """Reload the plugins, and say which there are now."""
+    changed = await intents.reload()
+    health.has_plugins(tuple(loaded.plugin.name for loaded in intents.plugins))
+    return changed
+
+
+def _told(problems: Sequence[LoadProblem]) -> tuple[ProblemPart, ...]:
+    return tuple(ProblemPart(plugin=each.plugin, reason=each.reason) for each in problems)

@@ -49,11 +49,12 @@ class Conversation:
         """What was answered here, oldest first."""
         return tuple(self._earlier)
 
-    def replied(self, match: Match, transcript: str, reply: str) -> None:
-        """Note that a handler answered; an open question is then settled."""
+    def replied(self, match: Match, transcript: str, reply: str, *, asks: bool) -> None:
+        """Note that a handler answered; unless it `asks`, an open question is then settled."""
         self._earlier.append(Earlier(transcript, match.intent, match.slots, reply))
         self._last = (match, self._now())
-        self._question = None
+        if not asks:
+            self._question = None
 
     def asked(
         self, ask: Ask, match: Match, rules: Mapping[str, str], config: object

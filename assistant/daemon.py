@@ -15,7 +15,7 @@ from assistant.audio.listener import Listener
 from assistant.audio.microphone import Lost, MicrophoneStatus
 from assistant.audio.source import Source
 from assistant.audio.vad import make_vad
-from assistant.clerk import Clerk
+from assistant.clerk import Clerk, reload_plugins
 from assistant.clock import Clock, SystemClock
 from assistant.dialogue import Dialogue, new_turn_id
 from assistant.errors import UserError
@@ -30,6 +30,7 @@ from assistant.mqtt.embedded import maybe_embedded
 from assistant.mqtt.intake import Intake
 from assistant.mqtt.outbox import Outbox
 from assistant.mqtt.payloads import EventType
+from assistant.origins import on_change
 from assistant.outdoors import Outdoors
 from assistant.satellites.attendant import Attendant
 from assistant.settings import MqttSettings, Settings
@@ -89,8 +90,13 @@ class Daemon:
         wall_time: Callable[[], float] = time.time,
         mind: Callable[[Settings, Intents], Mind] = load_mind,
         new_id: Callable[[], str] = new_turn_id,
+        watch_plugins: bool = False,
     ) -> None:
-        """`wall_time` gives seconds since 1970, `new_id` names turns, `mind` loads the model."""
+        """`wall_time` gives seconds since 1970, `new_id` names turns, `mind` loads the model.
+
+        With `watch_plugins` a plugin is reloaded when its file is saved.
+        """
+        self._watch_plugins = watch_plugins
         self._settings, self._ears, self._herald = settings, ears, herald
         self._clock, self._wall_time = clock or SystemClock(), wall_time
         self._load_mind, self._new_id = mind, new_id
@@ -160,7 +166,7 @@ class Daemon:
             bus.event(EventType.ERROR, plugin=problem.plugin, message=problem.reason)
         plugins = tuple(loaded.plugin.name for loaded in intents.plugins)
         health.loaded(model=mind.name, plugins=plugins, config_hash=fingerprint(settings))
-        await intents.start(outdoors)
+        await intents.start(outdoors, threads=True)
         try:
             vitals = Vitals(bus, dialogue, listener, clock, self._wall_time)
             restarts = self._supervisor.restarts
@@ -174,6 +180,10 @@ class Daemon:
             if settings.satellites.serve:
                 attendant = self._attendant(bus, worker, intents, mind)
                 background = {**background, "satellites": attendant.run}
+            if self._watch_plugins:
+                again = partial(reload_plugins, intents, health)
+                watch = partial(on_change, settings.plugins, clock, again)
+                background = {**background, "plugins": watch}
             await self._attend(bus, source, listener, dialogue, background)
         finally:
             with contextlib.suppress(TimeoutError):

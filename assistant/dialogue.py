@@ -118,7 +118,7 @@ class Dialogue:
         """
         began = self._clock.now()
         turn = Turn(self._new_id(), self._site, text)
-        result = await self._intents.handle(self._intents.match(text), turn)
+        result = await self._intents.handle(self._intents.match(text, self._site), turn)
         if result is None:
             raise AssistantError(NO_PLUGIN)
         taken = _ms(self._clock.now() - began)
@@ -229,7 +229,7 @@ class Dialogue:
         said = understood.transcript
         turn = Turn(turn_id, self._site, said, understood.confidence, self._last_reply)
         handling_from = self._clock.now()
-        result = await self._intents.handle(self._intents.match(said), turn)
+        result = await self._intents.handle(self._intents.match(said, self._site), turn)
         now = self._clock.now()
         timings = Timings(
             endpoint=_ms(ended_at - utterance.speech_ended_at),
@@ -254,6 +254,10 @@ class Dialogue:
             slots=dict(result.slots),
             confidence=result.confidence,
         )
+        if result.ask is not None:
+            plugin, _, _ = result.intent.partition(".")
+            asked = {"expects": list(result.ask.expects), "timeout_s": result.ask.timeout}
+            self._bus.event(EventType.PLUGIN, turn_id, plugin=plugin, name="question", data=asked)
         if result.error is not None:
             self._fail(turn_id, result.error)
 

@@ -26,6 +26,10 @@ class Health:
         """Everything is there but the sound."""
         self._say(model=model, plugins=plugins, config_hash=config_hash)
 
+    def has_plugins(self, names: tuple[str, ...]) -> None:
+        """Other plugins are there now."""
+        self._say(plugins=names)
+
     def beat(self, progress_at: float, microphone: str) -> None:
         """Look whether sound came in: whether its last time, `progress_at`, has moved on."""
         if progress_at == self._seen:

@@ -12,7 +12,7 @@ from assistant.answers import Ask
 from assistant.cast import Cast, Player
 from assistant.conversation import Conversation
 from assistant.handling import HandlerFailedError
-from assistant.loading import LoadedPlugin, LoadProblem, load_plugins
+from assistant.loading import BoundHandler, LoadedPlugin, LoadProblem, load_plugins
 from assistant.matching import FUZZY_CONFIDENCE, Match, Matcher, Sentence
 from assistant.outside import Outside
 from assistant.settings import Settings
@@ -226,15 +226,13 @@ class Intents:
         try:
             text, ask, error = await player.answer(match, turn.site, seen)
             if ask is not None:
-                talk.replied(match, turn.transcript, text)
-                self._cast.adopt(talk.asked(ask, match, *player.grammar), player)
+                self._cast.adopt(_expect(talk, ask, match, player), player)
         except HandlerFailedError as failure:
             text, error = f"The {match.bound.plugin} plugin failed.", str(failure)
             _log.error("plugin failed", plugin=match.bound.plugin, reason=error)
         if not text:
             return None
-        if ask is None:
-            talk.replied(match, turn.transcript, text)
+        talk.replied(match, turn.transcript, text, asks=ask is not None and error is None)
         slots = jsonable(match.slots)
         return HandlerResult(match.intent, slots, text, match.confidence, ask, error)
 
@@ -243,3 +241,12 @@ class Intents:
             del self._talks[next(iter(self._talks))]
         self._talk = self._talks.setdefault(site, Conversation(self._cast.clock.now))
         return self._talk
+
+
+def _expect(talk: Conversation, ask: Ask, match: Match, player: Player) -> BoundHandler:
+    try:
+        return talk.asked(ask, match, *player.grammar)
+    except (TypeError, ValueError, NameError) as error:
+        raise HandlerFailedError(
+            f"{match.intent}: {error} at {match.bound.handler.source}"
+        ) from error

@@ -73,8 +73,9 @@ class _Loading:
 
     def take_extra(self, plugin: Plugin) -> None:
         """Load a plugin that is imported already; it goes before all others of its name."""
+        old = [each for each in self._before if each.plugin is plugin]
         try:
-            self.loaded[plugin.name] = self._bind(plugin)
+            self.loaded[plugin.name] = old[0] if old else self._bind(plugin)
         except BrokenPluginError as error:
             self.problems.append(LoadProblem(plugin.name, str(error)))
 

@@ -1,21 +1,25 @@
 """Where plugins come from: files of the drop-in folder, and entry points of installed packages."""
 
+import asyncio
 import contextlib
 import hashlib
 import importlib
 import importlib.util
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import cache_from_source
 from pathlib import Path
 from types import ModuleType
 
+from assistant.clock import Clock
 from assistant.plugin import Plugin
 from assistant.settings import PluginSettings
 
+POLL_S = 0.5
+"""How often files are looked at by `on_change`."""
 ENTRY_POINT_GROUP = "assistant.plugins"
 _MAX_MODULE_FILES = 200
 _imported: dict[str, str] = {}
@@ -59,6 +63,29 @@ def find_origins(settings: PluginSettings) -> Iterator[Origin]:
     for (name, _), point in sorted(points.items()):
         if name not in settings.disabled:
             yield _of_entry_point(point)
+
+
+async def on_change(
+    settings: PluginSettings, clock: Clock, act: Callable[[], Awaitable[object]]
+) -> None:
+    """Call `act` whenever a plugin's file was changed, added or removed; for ever."""
+    seen = await asyncio.to_thread(_sizes_and_times, settings)
+    while True:
+        await clock.sleep(POLL_S)
+        now = await asyncio.to_thread(_sizes_and_times, settings)
+        if now != seen:
+            seen = now
+            await act()
+
+
+def _sizes_and_times(settings: PluginSettings) -> dict[Path, tuple[int, int]]:
+    found = {}
+    for origin in find_origins(settings):
+        for path in origin.files:
+            with contextlib.suppress(OSError):
+                about = path.stat()
+                found[path] = (about.st_size, about.st_mtime_ns)
+    return found
 
 
 def location(error: BaseException, file: str | None = None) -> str:
@@ -109,8 +136,7 @@ def _of_entry_point(point: EntryPoint) -> Origin:
         return [found]
 
     files = tuple(_files_of(point.module))
-    origin = Origin(point.name, f"{point.name} = {point.value}", files, load)
-    return origin
+    return (origin := Origin(point.name, f"{point.name} = {point.value}", files, load))
 
 
 @contextlib.contextmanager

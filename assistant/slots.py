@@ -16,7 +16,7 @@ Words = Iterable[str] | Mapping[str, Iterable[str]]
 """Spoken values; a mapping gives each value its synonyms, which are spoken instead of it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # by identity: its words cannot be hashed
 class Choices:
     """A list slot: `Annotated[str, Choices(["red", "blue"])]`.
 
@@ -49,7 +49,7 @@ class Samples:
         object.__setattr__(self, "texts", texts)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Converter:
     """Any other type: `Annotated[Colour, Converter(Colour.parse, samples=("red",))]`.
 

@@ -1,7 +1,7 @@
-"""The pytest fixture of plugin authors: `turn = await assistant.hear("turn on the lamp")`.
+"""The pytest plugin of plugin authors: `turn = await assistant.hear("turn on the lamp")`.
 
-Put `from assistant.testing import assistant` into `conftest.py`, and give pytest-asyncio
-`asyncio_mode = "auto"`.
+pytest finds it by itself where the assistant is installed; give pytest-asyncio
+`asyncio_mode = "auto"`, or mark the tests with `@pytest.mark.asyncio`.
 """
 
 import asyncio
@@ -15,13 +15,15 @@ from typing import Any
 
 import pytest
 
+from assistant.answers import Ask
 from assistant.errors import UserError
-from assistant.intents import Intents
+from assistant.intents import Intents, Reloaded
 from assistant.loading import load_plugins
 from assistant.outside import Collector
-from assistant.plugin import Ask, Plugin
-from assistant.settings import PluginSettings
+from assistant.plugin import Plugin
+from assistant.settings import PluginSettings, Settings
 from assistant.turn import Turn
+from assistant.web import Response
 
 _SETTLE_ROUNDS = 20
 
@@ -62,10 +64,59 @@ async def _settle() -> None:
 
 
 @dataclass
+class FakeHttp:
+    """Web servers that answer what the test says: `http.answers["http://…"] = Response(200)`."""
+
+    answers: dict[str, Response | Exception] = field(default_factory=dict)
+    """By address; an exception is raised. What is not here cannot be reached."""
+    requests: list[tuple[str, str, Any]] = field(default_factory=list)
+    """(method, address, what was sent)."""
+
+    async def get(self, url: str, **_: Any) -> Response:
+        """Answer as told."""
+        return self._answer("GET", url, None)
+
+    async def post(self, url: str, *, json: Any = None, data: Any = None, **_: Any) -> Response:
+        """Answer as told."""
+        return self._answer("POST", url, data if json is None else json)
+
+    def _answer(self, method: str, url: str, sent: Any) -> Response:
+        self.requests.append((method, url, sent))
+        answer = self.answers.get(url, ConnectionRefusedError(f"no answer is set for {url}"))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@dataclass
+class FakeModel:
+    """A language model that says what the test says: `model.answers["Name a fruit."] = "Figs."`."""
+
+    answers: dict[str, str] = field(default_factory=dict)
+    """By question, or by sentence with gaps."""
+
+    async def ask(self, text: str) -> str:
+        """Answer as told."""
+        return self._answer(text)
+
+    async def fill(self, turn_id: str, template: str) -> str:
+        """Answer as told."""
+        del turn_id
+        return self._answer(template)
+
+    def _answer(self, text: str) -> str:
+        if text not in self.answers:
+            raise ValueError(f"no answer of the model is set for {text!r}")
+        return self.answers[text]
+
+
+@dataclass
 class FakeWorld(Collector):
     """An `Outside` that remembers, on a fake clock that starts on a Monday at nine."""
 
     clock: FakeClock = field(default_factory=FakeClock)
+    http: FakeHttp = field(default_factory=FakeHttp)
+    model: FakeModel = field(default_factory=FakeModel)
     started: datetime = field(default_factory=lambda: datetime(2026, 1, 5, 9).astimezone())
 
     def now(self) -> datetime:
@@ -88,10 +139,12 @@ class HeardTurn:
     """(topic, payload) of this turn."""
     scheduled: tuple[str, ...]
     """`plugin/name` of every callback that waits after this turn."""
+    transcript: str = ""
+    """The words that were heard."""
 
 
 class Assistant:
-    """The plugins of an assistant without sound, model or broker."""
+    """The plugins of an assistant without microphone or broker; recordings are heard by nano."""
 
     def __init__(self, state_folder: Path, plugins: PluginSettings | None = None) -> None:
         self.world = FakeWorld()
@@ -112,25 +165,36 @@ class Assistant:
         """What plugins published as events: (kind, fields)."""
         return self.world.events
 
+    @property
+    def http(self) -> FakeHttp:
+        """The web, as plugins see it."""
+        return self.world.http
+
+    @property
+    def model(self) -> FakeModel:
+        """The language model, as plugins see it."""
+        return self.world.model
+
     def add(self, plugin: Plugin, **config: Any) -> None:
         """Load `plugin` in place of any other of its name; call before the first `hear`."""
         self._extra = [each for each in self._extra if each.name != plugin.name] + [plugin]
         tables = {**self._settings.config, plugin.name: config}
         self._settings = self._settings.model_copy(update={"config": tables})
 
-    async def hear(self, text: str, *, site: str = "default") -> HeardTurn:
-        """Handle one sentence as if it had been spoken at `site`."""
+    async def hear(self, said: str | Path, *, site: str = "default") -> HeardTurn:
+        """Handle one sentence as if it had been spoken at `site`; a path is a recording of one."""
         intents = await self.intents()
+        text = await self._transcribe(intents, said) if isinstance(said, Path) else said
         before = len(self.world.published)
         turn_id = f"turn-{next(self._ids)}"
         turn = Turn(id=turn_id, site=site, transcript=text, last_reply=self._last_reply)
-        result = await intents.handle(intents.match(text), turn)
+        result = await intents.handle(intents.match(text, site), turn)
         published = self.world.published[before:]
         if result is None:
-            return HeardTurn(None, {}, None, None, None, published, intents.scheduled)
+            return HeardTurn(None, {}, None, None, None, published, intents.scheduled, text)
         self._last_reply = result.text
         answer = (result.intent, result.slots, result.text, result.ask, result.error)
-        return HeardTurn(*answer, published, intents.scheduled)
+        return HeardTurn(*answer, published, intents.scheduled, text)
 
     async def advance(self, seconds: float) -> None:
         """Let time pass: timers ring, callbacks run."""
@@ -143,16 +207,35 @@ class Assistant:
         await intents.stop()
         await intents.start(self.world)
 
+    async def reload(self) -> Reloaded:
+        """Load the plugins whose files have changed."""
+        return await (await self.intents()).reload()
+
     async def intents(self) -> Intents:
         """Return the started `Intents` behind this assistant."""
         if self._intents is None:
             loaded, problems = load_plugins(self._settings, extra=self._extra)
             if problems:
                 raise UserError("; ".join(map(str, problems)))
-            timeout_s = self._settings.timeout_s
-            self._intents = Intents(loaded, state_folder=self._state_folder, timeout_s=timeout_s)
+            self._intents = Intents(
+                loaded,
+                state_folder=self._state_folder,
+                timeout_s=self._settings.timeout_s,
+                reserved_topics=("assistant/#",),
+                reload=lambda before: load_plugins(self._settings, self._extra, before),
+            )
             await self._intents.start(self.world)
         return self._intents
+
+    async def _transcribe(self, intents: Intents, recording: Path) -> str:
+        """Hear a recording with the bundled model, as the daemon would."""
+        from assistant.audio.files import load_audio
+        from assistant.understanding import load_mind
+        from assistant.worker import Cancel
+
+        mind = load_mind(Settings(state_folder=self._state_folder), intents)
+        samples = load_audio(recording, mind.longest_s).samples
+        return mind.understand(Cancel(), samples).transcript
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,6 +20,8 @@ EXAMPLES = """Examples:
   assistant run --host hub.local --site kitchen
 
   assistant run --host embedded --device "USB" --set endpoint.preset=relaxed
+
+  assistant run --dev --set plugins.folder=./plugins
 
   arecord -t raw -f S16_LE -r 16000 | assistant run --source stdin"""
 
@@ -38,6 +41,7 @@ def run(
         list[Path] | None, typer.Option(help="Recording to play as the microphone; repeatable.")
     ] = None,
     model: Annotated[Path | None, typer.Option(help="Checkpoint folder.")] = None,
+    dev: Annotated[bool, typer.Option("--dev", help="Reload a plugin when it is saved.")] = False,
     assignments: SetOption = None,
 ) -> None:
     """Listen, understand, answer over MQTT; until it is stopped."""
@@ -52,15 +56,16 @@ def run(
     }
     from assistant.daemon import Daemon
 
-    serve(settings_from(config, assignments, flags), Daemon)
+    kind = partial(Daemon, watch_plugins=dev)
+    serve(settings_from(config, assignments, flags), kind)
 
 
-def serve(settings: "Settings", kind: type["Daemon"]) -> None:
+def serve(settings: "Settings", kind: Callable[..., "Daemon"]) -> None:
     """Run a daemon until its source ends or a signal says so."""
     asyncio.run(_serve(settings, kind))
 
 
-async def _serve(settings: "Settings", kind: type["Daemon"]) -> None:
+async def _serve(settings: "Settings", kind: Callable[..., "Daemon"]) -> None:
     from assistant.clock import SystemClock
     from assistant.daemon import serve_until
     from assistant.herald import SystemdHerald

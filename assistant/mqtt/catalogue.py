@@ -31,6 +31,10 @@ from assistant.mqtt.requests import (
     PluginPart,
     PluginsPart,
     PluginsResponse,
+    ProblemPart,
+    ReloadPart,
+    ReloadPlugins,
+    ReloadResponse,
     Request,
     Response,
 )
@@ -54,6 +58,11 @@ _METRICS = MetricsPayload(
 _PLUGINS = PluginsPart(
     plugins=(PluginPart(name="clock", intents=("clock.time",), examples=("what time is it",)),),
     problems=(),
+)
+_RELOAD = ReloadPart(
+    started=("lamp",),
+    stopped=(),
+    problems=(ProblemPart(plugin="dice", reason="dice.py:3 SyntaxError: invalid syntax"),),
 )
 _DIAGNOSTICS = DiagnosticsPart(
     versions={"python": "3.11.2", "assistant": "1.0"},
@@ -212,6 +221,12 @@ def _requests(topics: Topics) -> tuple[Entry, ...]:
             ListPlugins(transaction="8"),
             "What is understood without the model, and what could not be loaded.",
             PluginsResponse(data=_PLUGINS, transaction="8"),
+        ),
+        (
+            "Load the plugins that have changed, without a restart.",
+            ReloadPlugins(transaction="10"),
+            "What is new, what is gone, and what is broken: there the old version goes on.",
+            ReloadResponse(data=_RELOAD, transaction="10"),
         ),
         (
             "Say how the daemon fares.",

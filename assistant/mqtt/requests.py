@@ -40,6 +40,12 @@ class ListPlugins(Request):
     name = RequestName.PLUGINS
 
 
+class ReloadPlugins(Request):
+    """Load the plugins that have changed, without a restart."""
+
+    name = RequestName.RELOAD
+
+
 class Diagnose(Request):
     """Say how the daemon fares."""
 
@@ -67,7 +73,7 @@ class Inquiry:
 
 
 _MODELS: dict[RequestName, type[Request]] = {
-    model.name: model for model in (Ask, ListPlugins, Diagnose)
+    model.name: model for model in (Ask, ListPlugins, ReloadPlugins, Diagnose)
 }
 
 
@@ -161,6 +167,24 @@ class PluginsResponse(Response):
 
     data: PluginsPart | Nothing = Nothing()
     """The plugins; empty for an error."""
+
+
+class ReloadPart(Part):
+    """What a reload changed."""
+
+    started: tuple[str, ...]
+    """Plugins that are new, or run in a new version."""
+    stopped: tuple[str, ...]
+    """Plugins that are gone."""
+    problems: tuple[ProblemPart, ...]
+    """Those that are broken; where there was an old version, that one goes on."""
+
+
+class ReloadResponse(Response):
+    """What became of the plugins."""
+
+    data: ReloadPart | Nothing = Nothing()
+    """The changes; empty for an error."""
 
 
 class DiagnosticsPart(Part):

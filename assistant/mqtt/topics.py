@@ -18,6 +18,7 @@ class RequestName(StrEnum):
 
     ASK = "ask"
     PLUGINS = "plugins"
+    RELOAD = "reload"
     DIAGNOSTICS = "diagnostics"
 
 

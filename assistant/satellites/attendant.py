@@ -124,7 +124,7 @@ class Attendant:
         said, sure = understood.transcript, understood.confidence
         turn = Turn(delivery.turn, delivery.site, said, sure, last)
         handling_from = self._clock.now()
-        result = await self._intents.handle(self._intents.match(said), turn)
+        result = await self._intents.handle(self._intents.match(said, turn.site), turn)
         now = self._clock.now()
         if result is not None:
             turn = replace(turn, intent=result.intent, slots=result.slots)

@@ -101,7 +101,7 @@ class FakeIntents:
 
     known: dict[str, HandlerResult] = field(default_factory=dict)
 
-    def match(self, text: str) -> Sequence[HandlerResult]:
+    def match(self, text: str, site: str = "") -> Sequence[HandlerResult]:
         return [self.known[text]] if text in self.known else []
 
     async def handle(self, matches: Sequence[HandlerResult], turn: Any) -> HandlerResult | None:

@@ -4,21 +4,26 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Self
 
 import numpy as np
+import pytest
 
 from assistant.audio.source import FRAME_SAMPLES, FileSource, Frame
 from assistant.clerk import Clerk
 from assistant.clock import SystemClock
 from assistant.daemon import Daemon
 from assistant.dialogue import NO_PLUGIN, Dialogue
+from assistant.errors import TransientError, UserError
 from assistant.herald import SilentHerald
 from assistant.intents import HandlerResult
+from assistant.mqtt.asking import ask as ask_for
 from assistant.mqtt.requests import Ask, Inquiry, Request, Requester, Response
-from assistant.settings import EngineSettings, Settings
+from assistant.mqtt.topics import RequestName
+from assistant.settings import EngineSettings, MqttSettings, Settings
 from tests.daemon.support import FakeBus, FakeIntents, FakeMind, FakeWorker
 from tests.support.broker import Mosquitto
 from tests.support.bus import heard
@@ -99,10 +104,10 @@ async def test_a_plugin_that_fails_is_an_error_and_an_apology():
 
 async def test_what_goes_wrong_with_one_request_does_not_cost_the_next():
     class Raising(FakeIntents):
-        def match(self, text: str) -> Any:
+        def match(self, text: str, site: str = "") -> Any:
             if text == "raise":
                 raise ZeroDivisionError("oh")
-            return super().match(text)
+            return super().match(text, site)
 
     intents = Raising({"what time is it": TIME})
     _, responses = await answered(Ask(text="raise"), Ask(text="what time is it"), intents=intents)
@@ -126,7 +131,9 @@ class SilentSource(FileSource):
 
 
 @asynccontextmanager
-async def running_daemon(broker: Mosquitto, tmp_path: Path) -> AsyncIterator[None]:
+async def running_daemon(
+    broker: Mosquitto, tmp_path: Path, *, watch_plugins: bool = False
+) -> AsyncIterator[Settings]:
     """One at work in the kitchen."""
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins" / "broken.py").write_text("1 / 0\n")
@@ -140,13 +147,19 @@ async def running_daemon(broker: Mosquitto, tmp_path: Path) -> AsyncIterator[Non
         }
     )
     source = SilentSource([], SystemClock())
-    running = Daemon(settings, lambda _: source, SilentHerald(), mind=lambda *_: FakeMind())
+    running = Daemon(
+        settings,
+        lambda _: source,
+        SilentHerald(),
+        mind=lambda *_: FakeMind(),
+        watch_plugins=watch_plugins,
+    )
     async with asyncio.timeout(PATIENCE_S), broker.hub(f"{ROOT}/info") as hub:
         task = asyncio.create_task(running.run())
         while b'"ready"' not in (await heard(hub))[0].payload:
             pass
         try:
-            yield
+            yield settings
         finally:
             task.cancel()
             await asyncio.wait({task})
@@ -179,3 +192,47 @@ async def test_the_daemon_answers_each_request_on_its_own_topic(broker: Mosquitt
     assert told["messages"]["connects"] == 1
     assert told["turns"]["replies"] == 1
     assert told["metrics"]["uptime_s"] >= 0
+
+
+GOOD = """
+from assistant.plugin import Plugin, Turn
+
+plugin = Plugin("broken")
+
+@plugin.intent("start glowing", examples=["start glowing"])
+async def glow(turn: Turn) -> str:
+    return "It glows."
+"""
+
+
+async def test_plugins_are_reloaded_on_request(broker: Mosquitto, tmp_path: Path):
+    async with running_daemon(broker, tmp_path) as settings:
+        path = tmp_path / "plugins" / "broken.py"
+        path.write_text(GOOD)
+        ask = partial(ask_for, settings.mqtt, settings.site, RequestName.RELOAD)
+        assert await ask() == {"started": ["broken"], "stopped": [], "problems": []}
+        path.write_text("x = (")
+        [problem] = (await ask())["problems"]
+        assert f"{path}:1" in problem["reason"]
+        plugins = await ask_for(settings.mqtt, settings.site, RequestName.PLUGINS)
+        assert "broken.glow" in str(plugins)
+
+
+async def test_a_plugin_that_is_saved_is_reloaded_and_told(broker: Mosquitto, tmp_path: Path):
+    async with (
+        running_daemon(broker, tmp_path, watch_plugins=True),
+        broker.hub(f"{ROOT}/info", f"{ROOT}/event") as hub,
+    ):
+        path = tmp_path / "plugins" / "broken.py"
+        path.write_text(GOOD)
+        seen = ""
+        while '"reloaded"' not in seen or '"broken"' not in seen.partition('"plugins"')[2]:
+            seen += (await heard(hub))[0].payload.decode()
+
+
+async def test_nobody_there_is_a_clear_line(broker: Mosquitto):
+    settings = MqttSettings.model_validate(broker.settings)
+    with pytest.raises(TransientError, match="no assistant at site 'attic' answers"):
+        await ask_for(settings, "attic", RequestName.RELOAD, patience_s=0.1)
+    with pytest.raises(UserError, match=r"mqtt\.host is embedded"):
+        await ask_for(MqttSettings(host="embedded"), "attic", RequestName.RELOAD)

@@ -1,9 +1,12 @@
 import json
+import subprocess
+import sys
 
 import pytest
 from typer.testing import CliRunner
 
 from assistant.cli.plugins import app
+from assistant.errors import UserError
 
 CLASH = """
 from assistant.plugin import Plugin, Turn
@@ -58,3 +61,37 @@ def test_sentences_are_json_lines_for_training(folder):
     assert len(lines) == 40
     assert all(line.keys() == {"text", "intent", "slots"} for line in lines)
     assert result.output == run("sentences", "--limit", "40", "--seed", "7").output
+
+
+def test_a_new_plugin_is_sound_and_its_test_passes(folder):
+    result = run("new", "coffee_machine")
+    assert (result.exit_code, result.output.count("wrote")) == (0, 2)
+    assert run("check").exit_code == 0
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."]
+    tested = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert "1 passed" in tested.stdout, tested.stdout + tested.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("Coffee", "small letters"),
+        ("class", "small letters"),
+        ("random", "Python's own"),
+        ("clock", "there is a plugin 'clock' already"),
+        ("mine", "is there already"),
+    ],
+)
+def test_a_new_plugin_takes_nobodys_place(folder, name, reason):
+    (folder / "mine.py").write_text("# precious")
+    result = run("new", name)
+    assert isinstance(result.exception, UserError)
+    assert reason in str(result.exception)
+    assert (folder / "mine.py").read_text() == "# precious"
+
+
+def test_another_folder_may_be_given(folder, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    assert run("new", "tea", "--folder", str(other)).exit_code == 0
+    assert "hello" in run("list", "--folder", str(other)).output
+    assert "tea" not in run("list").output
