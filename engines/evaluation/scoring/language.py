@@ -43,8 +43,13 @@ def sentences(text: str) -> list[str]:
 
 def words(text: str) -> list[str]:
     """The tokens of an English text: words, numbers, and punctuation as tokens of its own."""
-    tokenizer = _tokenizer()
-    return [word for sentence in sentences(text) for word in tokenizer.tokenize(sentence)]
+    return [word for sentence in sentences(text) for word in _words(sentence)]
+
+
+@lru_cache(maxsize=4096)
+def _words(sentence: str) -> list[str]:
+    """Kept, since the variants of one response share most of their sentences."""
+    return list(_tokenizer().tokenize(sentence))
 
 
 @cache
