@@ -8,6 +8,7 @@ import typer
 from assistant.cli import (
     ask,
     bench,
+    compare,
     config,
     demo,
     devices,
@@ -41,6 +42,7 @@ app.add_typer(model.app, name="model")
 app.add_typer(bench.app, name="bench")
 app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")
+evaluate.app.command("compare", epilog=compare.EPILOG)(compare.compare)
 
 
 def main() -> NoReturn:
