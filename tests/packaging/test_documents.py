@@ -18,7 +18,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 PROGRAMS = re.compile(
     "apt-get|arecord|cp|echo|export|git|install|journalctl|ln|loginctl|mkdir|mosquitto_passwd"
-    "|mosquitto_pub|mosquitto_rr|mosquitto_sub|python3|read|rm|systemctl|/opt/assistant/bin/pip"
+    "|mosquitto_pub|mosquitto_rr|mosquitto_sub|python3|read|rm|systemctl|/opt/(?:assistant|pedant)/bin/pip"
 )
 """Programs of others that the documents may use."""
 
