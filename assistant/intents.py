@@ -17,6 +17,7 @@ from assistant.matching import FUZZY_CONFIDENCE, Match, Matcher, Sentence
 from assistant.outside import Outside
 from assistant.settings import Settings
 from assistant.slots import jsonable
+from assistant.templates import Template
 from assistant.turn import Turn
 
 __all__ = ["FUZZY_CONFIDENCE", "HandlerResult", "Intents", "Match", "Reloaded", "Sentence"]
@@ -101,6 +102,12 @@ class Intents:
             reserved_topics=(f"{settings.mqtt.base_topic}/#",),
             reload=lambda before: load_plugins(settings.plugins, before=before),
         )
+
+    @property
+    def templates(self) -> list[Template]:
+        """The templates of all handlers that are loaded now."""
+        handlers = (bound for loaded in self.plugins for bound in loaded.handlers)
+        return [template for bound in handlers for template in bound.templates]
 
     def match(self, text: str, site: str = "") -> list[Match]:
         """Return the handlers that understand `text`, best first.

@@ -38,26 +38,34 @@ _PLACEHOLDER = re.compile(r"(\{\w+\})")
 
 
 @dataclass(frozen=True, slots=True)
-class _Text:
+class Text:
+    """Words."""
+
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class _Slot:
+class Slot:
+    """A slot by its name."""
+
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class _Series:
-    parts: "tuple[_Node, ...]"
+class Series:
+    """Parts, one after the other."""
+
+    parts: "tuple[Node, ...]"
 
 
 @dataclass(frozen=True, slots=True)
-class _Choice:
-    options: "tuple[_Node, ...]"
+class Choice:
+    """One of some parts."""
+
+    options: "tuple[Node, ...]"
 
 
-_Node = _Text | _Slot | _Series | _Choice
+Node = Text | Slot | Series | Choice
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,7 @@ class Template:
     """One template with the types of its slots."""
 
     source: str
-    tree: _Node
+    tree: Node
     types: Mapping[str, SlotType]
 
     @cached_property
@@ -109,7 +117,7 @@ class Template:
             return None
 
     @cached_property
-    def choices(self) -> "tuple[_Choice, ...]":
+    def choices(self) -> "tuple[Choice, ...]":
         """The places where its wording can go more than one way."""
         return tuple(_choices(self.tree))
 
@@ -157,7 +165,7 @@ def open_slots(skeleton: str) -> list[str]:
     return [name[1:-1] for name in _PLACEHOLDER.findall(skeleton)]
 
 
-def _parse(source: str, rules: Mapping[str, str], depth: int) -> _Node:
+def _parse(source: str, rules: Mapping[str, str], depth: int) -> Node:
     if depth > _MAX_DEPTH:
         raise ValueError(f"rule {source!r} refers to itself")
     return _convert(_read(source), rules, depth)
@@ -171,23 +179,23 @@ def _read(source: str) -> Expression:
         raise ValueError(f"template {source!r}: {error or 'cannot be read'}") from error
 
 
-def _convert(node: Expression, rules: Mapping[str, str], depth: int) -> _Node:
+def _convert(node: Expression, rules: Mapping[str, str], depth: int) -> Node:
     match node:
         case TextChunk():
-            return _Text(_words(node.original_text))
+            return Text(_words(node.original_text))
         case ListReference():
-            return _Slot(node.list_name)
+            return Slot(node.list_name)
         case RuleReference():
             if node.rule_name not in rules:
                 raise ValueError(f"rule <{node.rule_name}> is not among the plugin's rules")
             return _parse(rules[node.rule_name], rules, depth + 1)
         case Permutation():
             parts = [_convert(item, rules, depth) for item in node.items]
-            return _Choice(tuple(_Series(order) for order in itertools.permutations(parts)))
+            return Choice(tuple(Series(order) for order in itertools.permutations(parts)))
         case Alternative():
-            return _Choice(tuple(_convert(item, rules, depth) for item in node.items))
+            return Choice(tuple(_convert(item, rules, depth) for item in node.items))
         case Sequence():
-            return _Series(tuple(_convert(item, rules, depth) for item in node.items))
+            return Series(tuple(_convert(item, rules, depth) for item in node.items))
         case _:
             raise ValueError(f"{node} is not supported")
 
@@ -200,61 +208,61 @@ def _words(text: str) -> str:
     return f"{' ' * lead}{words}{' ' * trail}" if words else " " * lead
 
 
-def _regex(node: _Node, types: Mapping[str, SlotType], numbers: Iterator[int]) -> str:
+def _regex(node: Node, types: Mapping[str, SlotType], numbers: Iterator[int]) -> str:
     match node:
-        case _Text(text):
+        case Text(text):
             return re.escape(text.replace("'", "")).replace(r"\ ", _SPACE)
-        case _Slot(name):
+        case Slot(name):
             return f"{_SPACE}(?P<{name}__{next(numbers)}>{types[name].pattern}){_SPACE}"
-        case _Series(parts):
+        case Series(parts):
             return "".join(_regex(part, types, numbers) for part in parts)
-        case _Choice(options):
+        case Choice(options):
             return f"(?:{'|'.join(_regex(option, types, numbers) for option in options)})"
 
 
-def _slot_names(node: _Node) -> Iterator[str]:
+def _slot_names(node: Node) -> Iterator[str]:
     match node:
-        case _Slot(name):
+        case Slot(name):
             yield name
-        case _Series(parts) | _Choice(parts):
+        case Series(parts) | Choice(parts):
             for part in parts:
                 yield from _slot_names(part)
-        case _Text():
+        case Text():
             return
 
 
-def _certain(node: _Node) -> frozenset[str]:
+def _certain(node: Node) -> frozenset[str]:
     match node:
-        case _Text():
+        case Text():
             return frozenset()
-        case _Slot(name):
+        case Slot(name):
             return frozenset({name})
-        case _Series(parts):
+        case Series(parts):
             return frozenset().union(*(_certain(part) for part in parts))
-        case _Choice(options):
+        case Choice(options):
             return frozenset.intersection(*(_certain(option) for option in options))
 
 
-def _choices(node: _Node) -> Iterator[_Choice]:
+def _choices(node: Node) -> Iterator[Choice]:
     match node:
-        case _Choice(options):
+        case Choice(options):
             yield node
             for option in options:
                 yield from _choices(option)
-        case _Series(parts):
+        case Series(parts):
             for part in parts:
                 yield from _choices(part)
         case _:
             return
 
 
-def _write(node: _Node, taken: Mapping[int, int]) -> str:
+def _write(node: Node, taken: Mapping[int, int]) -> str:
     match node:
-        case _Text(text):
+        case Text(text):
             return text
-        case _Slot(name):
+        case Slot(name):
             return f" {{{name}}} "
-        case _Series(parts):
+        case Series(parts):
             return "".join(_write(part, taken) for part in parts)
-        case _Choice(options):
+        case Choice(options):
             return _write(options[taken[id(node)]], taken)

@@ -1,5 +1,6 @@
 """What the engine makes of an utterance: a transcript, checked against the plugins' sentences."""
 
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from rapidfuzz import fuzz
 
 from assistant.errors import UserError
+from assistant.grammar import Heard, Speller
 from assistant.intents import Intents
 from assistant.settings import EngineSettings, Settings
 from assistant.turn import SAMPLE_RATE_HZ
@@ -31,6 +33,9 @@ free reading and still be taken for what was said: people ask for what the assis
 MARGIN = 1.0
 """How much more probable any other sentence has to be. Measured on speech that was no command: with
 less, too much of it becomes one."""
+SPELLED_LOSS = 1.0
+"""How much less probable than the freest spelling, in log-probability a piece, a sentence of the
+plugins may be and still be taken for what was said. Measured like `MARGIN`."""
 TRANSCRIPT_TOKENS = 64
 WEIGHING_PASSES = 2
 """One for the context, one for all sentences together."""
@@ -81,7 +86,9 @@ def load_mind(settings: Settings, intents: Intents) -> "EngineMind":
         engine = Engine.load(chosen.model or NANO, threads=chosen.threads, device=chosen.device)
     except CheckpointError as error:
         raise UserError(f"engine.model: {error}") from error
-    mind = EngineMind(engine, intents.candidates, partial(_is_template, intents), chosen)
+    speller = Speller(engine.checkpoint, lambda: intents.templates)
+    known = partial(_is_template, intents)
+    mind = EngineMind(engine, intents.candidates, known, chosen, speller.hear)
     mind.warm_up()
     return mind
 
@@ -95,9 +102,15 @@ class EngineMind:
         propose: Callable[[str, int], Sequence[str]],
         known: Callable[[str], bool],
         settings: EngineSettings,
+        spelled: Callable[[Prefix], Sequence[Heard]] = lambda _: (),
     ) -> None:
-        """`propose` gives sentences near a transcript, `known` tells those in a plugin's words."""
+        """`propose` gives sentences near a transcript, `known` tells those in a plugin's words.
+
+        `spelled` gives those that the sound itself spells, best first; none, of a model that does
+        not spell.
+        """
         self._engine, self._propose, self._known = engine, propose, known
+        self._spelled = spelled
         self._schedule = replace(engine.schedule, rule=Threshold(settings.threshold))
         self._longest_answer = settings.max_new_tokens
 
@@ -119,9 +132,10 @@ class EngineMind:
         )
         self._generate([Ask("transcribe", prefix, schedule=at_once)], Cancel())
         self._engine.score(["hello"], "transcribe", prefix)
+        self._spelled(prefix)
 
     def understand(self, cancel: Cancel, audio: NDArray[np.int16]) -> Understanding:
-        """Encode once; transcribe and answer together; weigh the plugins' sentences."""
+        """Encode once; transcribe and answer together; look among the plugins' sentences."""
         started = time.perf_counter()
         prefix = self._engine.encode(audio)
         encoded = time.perf_counter()
@@ -131,13 +145,19 @@ class EngineMind:
         ]
         (transcript, answer), blocks = self._generate(asks, cancel)
         passes = max((block.passes for block in blocks), default=0)
-        if transcript and not self._known(transcript) and (near := self._near(transcript)):
-            transcript = self._weigh(transcript, near, prefix, cancel)
-            passes += WEIGHING_PASSES
         surety = [p for block in blocks if block.ask == 0 for p in block.confidence]
+        confidence = float(np.mean(surety)) if surety else 0.0
+        if transcript and not self._known(transcript):
+            cancel.check()
+            if sentences := self._spelled(prefix):
+                if (best := sentences[0]).loss <= SPELLED_LOSS:
+                    transcript, confidence = best.sentence, math.exp(-best.loss)
+            elif near := self._near(transcript):
+                transcript = self._weigh(transcript, near, prefix, cancel)
+                passes += WEIGHING_PASSES
         return Understanding(
             transcript=transcript,
-            confidence=round(float(np.mean(surety)), 3) if surety else 0.0,
+            confidence=round(confidence, 3),
             answer=answer,
             passes=passes,
             encode_ms=round((encoded - started) * 1000, 1),

@@ -37,6 +37,9 @@ class Prefix:
     """[P, d_model]."""
     seconds: float
     """Length of the audio it was made of."""
+    spelling: Floats | None = None
+    """Log-probability of every piece in every encoder frame, [S, V], of a model that spells (by
+    CTC, its mask token being the blank)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +130,8 @@ class Engine:
         wave = np.pad(wave, (0, max(0, shortest - len(wave))))
         features = log_mel(wave, limits.mels)[None]
         feeds = {"features": features, "lengths": np.array([frames])}
-        prefix, lengths = self._encoder.run(None, feeds)
-        return Prefix(prefix[0, : lengths[0]], seconds)
+        prefix, lengths, *spelling = self._encoder.run(None, feeds)
+        return Prefix(prefix[0, : lengths[0]], seconds, spelling[0][0] if spelling else None)
 
     def generate(
         self, asks: Sequence[Ask], cancel: Callable[[], bool] = lambda: False

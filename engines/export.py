@@ -102,17 +102,19 @@ def export_encoder(
     mels: int = 80,
     frames: int = 400,
     fixed: bool = False,
+    spells: bool = False,
     int8: bool = False,
 ) -> None:
     """Write `encoder.onnx`.
 
     `encoder` takes features [B, mels, T] and lengths [B] and returns prefix embeddings [B, P, d]
-    and their lengths [B]. With `fixed`, T is always `frames`.
+    and their lengths [B]; one that `spells` also returns log-probabilities of pieces [B, S, V].
+    With `fixed`, T is always `frames`.
     """
     example = (torch.zeros(2, mels, frames), torch.tensor([frames, frames // 2]))
     features = {0: "B"} if fixed else {0: "B", 2: "T"}
     axes = {"features": features, "lengths": {0: "B"}}
-    outputs = ("prefix", "prefix_lengths")
+    outputs = ("prefix", "prefix_lengths", "spelling")[: 3 if spells else 2]
     _export(encoder, example, path, inputs=tuple(axes), outputs=outputs, axes=axes, int8=int8)
 
 

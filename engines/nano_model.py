@@ -72,10 +72,14 @@ class NanoPrefix(nn.Module):
         self.empty = nn.Parameter(torch.zeros(d_model))
         """What stands in a slot that nothing was said for."""
 
-    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Features [B, 80, T] of `lengths` [B] frames to embeddings [B, P, d] and lengths [B]."""
+    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Features [B, 80, T] of `lengths` [B] frames to embeddings [B, P, d] and lengths [B].
+
+        The third is how probable each piece is in each encoder frame, as logarithms [B, S, V].
+        """
         states, lengths = self.encoder(features, lengths)
-        return self.adapt(states, lengths)
+        spelling = self.spelling(states[-1]).log_softmax(-1)
+        return *self.adapt(states, lengths), spelling
 
     def adapt(self, states: list[Tensor], lengths: Tensor) -> tuple[Tensor, Tensor]:
         """The adapters alone, on the encoder's states [B, S, d]."""

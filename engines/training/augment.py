@@ -26,6 +26,8 @@ class Augmentation:
 
     speed: float = 0.15
     """Tempo, pitch and formants together, up to ± this share."""
+    tract: float = 0.12
+    """Formants alone, as of a longer or shorter vocal tract, up to ± this share."""
     room: float = 0.35
     noise: float = 0.6
     babble: float = 0.25

@@ -13,6 +13,9 @@ from engines.nano_encoder import STRIDE
 from engines.training.augment import Augmentation, Augmenter
 from engines.training.corpus import Clip, Corpus
 
+_WARPS = 8
+"""Steps of vocal tract length on either side, so that few filter banks are made."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
@@ -91,7 +94,13 @@ class SpeechBatches:
         for corpus, clip in clips:
             audio = np.float32(1 / 32768) * corpus.audio(clip).astype(np.float32)
             sound = self._augment(audio, rng)
-            heard.append(mask_features(log_mel(sound.audio), rng))
+            warp = (
+                1
+                + self.mixture.augmentation.tract
+                * float(rng.integers(-_WARPS, _WARPS + 1))
+                / _WARPS
+            )
+            heard.append(mask_features(log_mel(sound.audio, warp=warp), rng))
             spans.append((sound.start / (HOP * STRIDE), sound.end / (HOP * STRIDE)))
         lengths = [features.shape[1] for features in heard]
         padded = np.zeros((len(heard), heard[0].shape[0], max(lengths)), np.float32)

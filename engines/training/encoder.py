@@ -1,5 +1,7 @@
 """Stage `encoder`: the speech encoder learns to spell with CTC, as Whisper comes ready-made."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -8,12 +10,16 @@ from torch.nn import functional as F
 
 from engines.nano_encoder import NanoEncoder, NanoEncoderConfig
 
-MIDDLE_WEIGHT = 0.3
-GUIDED_STEPS = 600
-"""Steps in which the encoder is also told roughly which piece is said when.
 
-CTC alone says nothing but blanks for the first 15 to 20 hours of audio.
-"""
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """What counts beside CTC of the last state."""
+
+    middle_weight: float = 0.3
+    """Share of the loss that CTC of the middle state has."""
+    guided_steps: int = 600
+    """Steps in which the encoder is also told roughly which piece is said when; CTC alone says
+    nothing but blanks for the first 15 to 20 hours of audio."""
 
 
 class CtcEncoder(nn.Module):
@@ -37,19 +43,23 @@ class CtcEncoder(nn.Module):
         return F.log_softmax(last.float(), -1), F.log_softmax(middle.float(), -1), lengths
 
 
-def ctc_loss(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
-    """CTC over the batch, per target token."""
-    assert isinstance(model, CtcEncoder)  # noqa: S101 - narrows the type for mypy
-    last, middle, lengths = model(batch["features"], batch["lengths"])
+def ctc_loss(spelling: Spelling) -> Callable[[nn.Module, dict[str, Any]], dict[str, Tensor]]:
+    """CTC over a batch, per target token: the loss function of this stage, for `loop.run`."""
+    share = spelling.middle_weight
 
-    target = (batch["targets"], lengths, batch["target_lengths"], model.blank)
-    final, half = ctc(last, *target), ctc(middle, *target)
-    loss = (1 - MIDDLE_WEIGHT) * final + MIDDLE_WEIGHT * half
-    guidance = max(0.0, 1 - batch["step"] / GUIDED_STEPS)
-    if guidance:
-        spelled = last[:, : batch["guess"].shape[1]].transpose(1, 2)  # [B, V, S]
-        loss = loss + guidance * F.nll_loss(spelled, batch["guess"], ignore_index=-100)
-    return {"loss": loss, "ctc": final.detach()}
+    def loss(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
+        assert isinstance(model, CtcEncoder)  # noqa: S101 - narrows the type for mypy
+        last, middle, lengths = model(batch["features"], batch["lengths"])
+        target = (batch["targets"], lengths, batch["target_lengths"], model.blank)
+        final, half = ctc(last, *target), ctc(middle, *target)
+        value = (1 - share) * final + share * half
+        guidance = 1 - batch["step"] / max(1, spelling.guided_steps)
+        if guidance > 0:
+            spelled = last[:, : batch["guess"].shape[1]].transpose(1, 2)  # [B, V, S]
+            value = value + guidance * F.nll_loss(spelled, batch["guess"], ignore_index=-100)
+        return {"loss": value, "ctc": final.detach()}
+
+    return loss
 
 
 def ctc(

@@ -40,7 +40,7 @@ from engines.training.speech import (
 from engines.training.text import MAX_WORDS, read_jsonl, sentences, spoken
 from engines.training.vocabulary import train_tokenizer
 
-SPEECH, HUMAN = "speech", "human"
+SPEECH, HUMAN, WORDS = "speech", "human", "words"
 HELD_OUT_SYNTHETIC, HELD_OUT_HUMAN = "heldout_synthetic", "heldout_human"
 PAIRS, TOKENIZER = "pairs.jsonl", "tokenizer.json"
 _PROGRESS = "progress.json"
@@ -235,10 +235,11 @@ def _human(manifest: Path, run: Path) -> Iterator[Step]:
         return
     strangers = held_out_humans(manifest)
     counts: Counter[str] = Counter()
-    if not (run / HUMAN).is_dir():
-        with Draft(run / HUMAN) as draft:
-            counts = human_recordings(manifest, draft, strangers)
-    yield Step(HUMAN, 1, 1, counts)
+    for name in (HUMAN, WORDS):
+        if not (run / name).is_dir():
+            with Draft(run / name) as draft:
+                counts = human_recordings(manifest, draft, strangers, sentences=name == HUMAN)
+        yield Step(name, 1, 1, counts)
     if not (run / HELD_OUT_HUMAN).is_dir():
         with Draft(run / HELD_OUT_HUMAN) as draft:
             counts = keep(strangers_say(manifest, strangers), draft)

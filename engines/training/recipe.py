@@ -4,7 +4,7 @@ A run's folder holds what `preparation` made, then `STAGE.toml`, `STAGE.pt` and 
 each stage: the numbers it was begun with, the checkpoint and the log.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from engines.nano_model import Nano, NanoConfig
 from engines.shapes import LLaDAConfig
 from engines.training import configs, loop
 from engines.training.batches import SpeechBatches
-from engines.training.encoder import CtcEncoder, ctc_loss
+from engines.training.encoder import CtcEncoder, Spelling, ctc_loss
 from engines.training.lm import TextBatches, lm_loss
 from engines.training.runs import (
     RunError,
@@ -49,6 +49,7 @@ class EncoderStage:
     schedule: loop.Schedule
     sound: Sound
     shape: NanoEncoderConfig
+    spelling: Spelling = field(default_factory=Spelling)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,7 @@ def _encoder(_stage: Stage, run: Path, path: Path, _: Options, notes: list[str])
     blank = special_ids(tokenizer)["mask"]
     model = CtcEncoder(config.shape, tokenizer.get_vocab_size(), blank)
     batches = SpeechBatches(mixture(run, config.sound, config.seed, notes), tokenizer)
-    return config, model, batches, ctc_loss
+    return config, model, batches, ctc_loss(config.spelling)
 
 
 def _lm(_stage: Stage, run: Path, path: Path, _: Options, _notes: list[str]) -> _Work:

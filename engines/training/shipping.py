@@ -23,7 +23,13 @@ def ship(model: Nano, tokenizer: Path, folder: Path, *, name: str, int8: bool) -
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         draft = Path(scratch)
-        export_encoder(model.speech, draft / "encoder.onnx", mels=config.encoder.mels, int8=int8)
+        export_encoder(
+            model.speech,
+            draft / "encoder.onnx",
+            mels=config.encoder.mels,
+            spells=True,
+            int8=int8,
+        )
         forbidden = [config.lm.mask_token_id, *special]
         export_lm(model.lm, draft / "lm.onnx", forbidden=forbidden, int8=int8)
         shutil.copy(tokenizer, draft / "tokenizer.json")

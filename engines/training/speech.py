@@ -104,17 +104,21 @@ def _speak_chunk(
 
 
 def human_recordings(
-    manifest: Path, folder: Path, held_out_speakers: frozenset[str]
+    manifest: Path, folder: Path, held_out_speakers: frozenset[str], *, sentences: bool
 ) -> Counter[str]:
     """Copy the transcribed human recordings of a manifest into the corpus at `folder`.
 
-    Speakers in `held_out_speakers` are left out. Returns counts of `clips`, `held_out`,
-    `unreadable` and `unused` (no checked text, or too long).
+    With `sentences` those of whole sentences, else those of single words and phrases: there are
+    more of the latter, and they would crowd out the sentences. Speakers in `held_out_speakers` are
+    left out. Returns counts of `clips`, `held_out`, `unreadable` and `unused` (no checked text, or
+    too long).
     """
     counts: Counter[str] = Counter()
     with CorpusWriter(folder) as writer:
         for line in manifest.read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
+            if (row["kind"] == "read") is not sentences:
+                continue
             if row["speaker"] in held_out_speakers:
                 counts["held_out"] += 1
                 continue

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from assistant.grammar import Heard
 from assistant.settings import EngineSettings
-from assistant.understanding import LENIENCE, MARGIN, EngineMind
+from assistant.understanding import LENIENCE, MARGIN, SPELLED_LOSS, EngineMind
 from assistant.worker import Cancel, Cancelled
 from engines.diffa import Prefix, Score, TextBlock
 from engines.schedule import Schedule, Threshold
@@ -107,3 +108,16 @@ def test_warming_up_runs_every_graph():
     engine = FakeEngine("")
     mind(engine, []).warm_up()
     assert engine.calls == ["encode", "transcribe", "score"]
+
+
+@pytest.mark.parametrize(
+    ("loss", "taken"),
+    [(SPELLED_LOSS - 0.01, "kitchen light on"), (SPELLED_LOSS + 0.01, "kids and i go on")],
+)
+def test_a_sentence_that_the_sound_spells_is_taken_if_it_is_near_enough(loss: float, taken: str):
+    engine = FakeEngine("kids and i go on")
+    spelled = [Heard("kitchen light on", 0, loss), Heard("fan on", 1, 4.0)]
+    settings = EngineSettings(threshold=0.8)
+    listening = EngineMind(engine, lambda *_: [], lambda _: False, settings, lambda _: spelled)
+    assert listening.understand(Cancel(), SOUND).transcript == taken
+    assert "score" not in engine.calls

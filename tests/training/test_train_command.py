@@ -128,10 +128,12 @@ def test_what_is_shipped_computes_what_was_trained(trained, shipped):
     nano, _ = assemble(trained)
     features = torch.from_numpy(log_mel(audio))[None]
     with torch.inference_mode():
-        wanted, lengths = nano.speech(features, torch.tensor([features.shape[2]]))
-    heard = engine.encode(audio).embeddings
+        wanted, lengths, spelling = nano.speech(features, torch.tensor([features.shape[2]]))
+    prefix = engine.encode(audio)
+    heard = prefix.embeddings
     assert heard.shape == (int(lengths[0]), nano.config.lm.d_model)
     np.testing.assert_allclose(heard, wanted[0, : lengths[0]].numpy(), atol=2e-4)
+    np.testing.assert_allclose(prefix.spelling, spelling[0].numpy(), atol=2e-3)
 
 
 def test_a_shipped_folder_keeps_its_other_files_and_knows_how_it_was_made(shipped):

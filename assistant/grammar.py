@@ -1,0 +1,208 @@
+"""All sentences of the plugins as one lattice, to be held against the sound itself.
+
+A weak ear spells "small latte" as "smolete"; no transcript shows what was meant, but of all the
+sentences that the plugins know there is mostly one that the sound fits far better than the others.
+So a plugin that is written tomorrow is understood in words the model was never trained on.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from assistant import spoken
+from assistant.slots import SlotType
+from assistant.templates import Choice, Series, Slot, Template, Text
+from engines.checkpoints import Checkpoint
+from engines.diffa import Prefix
+from engines.lattice import Lattice, LatticeBuilder, Path, Span
+from engines.schedule import Floats
+
+POLITE_BEFORE = (
+    *("please", "hey", "okay", "so", "now", "can you", "could you", "would you", "will you"),
+    *("can you please", "could you please", "i want you to", "i would like you to", "i'd like to"),
+)
+POLITE_AFTER = ("please", "now", "right now", "thanks", "thank you", "for me")
+_MAX_WORDS = 400_000
+"""Words that the lattice may hold; templates beyond it are left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A sentence of the plugins that the sound may be."""
+
+    sentence: str
+    owner: int
+    """Index of the template."""
+    loss: float
+    """How much less probable than the freest reading it is, in log-probability a piece."""
+
+
+class Speller:
+    """Hears a model's spelling of a sound in the words of the plugins that are loaded."""
+
+    def __init__(self, checkpoint: Checkpoint, templates: Callable[[], Sequence[Template]]) -> None:
+        """`templates` gives those of now; a change is noticed at the next sound."""
+        self._tokenizer, self._templates = checkpoint.tokenizer, templates
+        self._blank = checkpoint.manifest.lm.mask_token_id
+        self._known: Sequence[Template] = ()
+        self._grammar: Grammar | None = None
+
+    def hear(self, prefix: Prefix) -> list[Heard]:
+        """The plugins' sentences, best first; none where the model does not spell."""
+        if prefix.spelling is None:
+            return []
+        templates = self._templates()
+        if self._grammar is None or templates != self._known:
+            self._known, self._grammar = templates, Grammar(templates, self._encode, self._decode)
+        return self._grammar.hear(prefix.spelling, self._blank)
+
+    def _encode(self, word: str) -> Sequence[int]:
+        return self._tokenizer.encode(word, add_special_tokens=False).ids
+
+    def _decode(self, pieces: Sequence[int]) -> str:
+        return self._tokenizer.decode(list(pieces))
+
+
+class Grammar:
+    """The lattice of some templates; made once, asked at every turn."""
+
+    def __init__(
+        self,
+        templates: Sequence[Template],
+        encode: Callable[[str], Sequence[int]],
+        decode: Callable[[Sequence[int]], str],
+    ) -> None:
+        """`encode` gives the pieces of one word, `decode` the text of some pieces."""
+        self._decode = decode
+        self._lattice, self.left_out = _lattice(templates, encode)
+
+    def hear(self, log_probability: Floats, blank: int, limit: int = 4) -> list[Heard]:
+        """The best sentence of each template, best first; `log_probability` is [S, V]."""
+        free = float(log_probability.max(1).sum())
+        found: dict[str, Heard] = {}
+        for path in self._lattice.search(log_probability, blank, limit):
+            sentence = spoken.tidy(self._words(path, log_probability, blank))
+            loss = (free - path.total) / max(1, path.pieces)
+            found.setdefault(sentence, Heard(sentence, path.owner, loss))
+        return list(found.values())
+
+    def _words(self, path: Path, log_probability: Floats, blank: int) -> str:
+        return " ".join(
+            self._spell(word, log_probability, blank) if isinstance(word, Span) else word
+            for word in path.words
+        )
+
+    def _spell(self, span: Span, log_probability: Floats, blank: int) -> str:
+        """What the frames of a free text spell by themselves."""
+        best = log_probability[span.begin : span.end].argmax(1).tolist()
+        pieces = [
+            piece
+            for piece, before in zip(best, [blank, *best], strict=False)
+            if piece not in (blank, before)
+        ]
+        return self._decode(pieces).strip()
+
+
+def _lattice(
+    templates: Sequence[Template], encode: Callable[[str], Sequence[int]]
+) -> tuple[Lattice, int]:
+    """The lattice, and how many templates it had no room for."""
+    words = _Words(LatticeBuilder(encode))
+    lattice = words.lattice
+    begin, ready = lattice.state(), lattice.state()
+    lattice.start(begin)
+    lattice.skip(begin, ready)
+    for phrase in POLITE_BEFORE:
+        words.phrase(begin, ready, phrase)
+    left_out = 0
+    for owner, template in enumerate(templates):
+        if words.count > _MAX_WORDS:
+            left_out += 1
+            continue
+        end, over = lattice.state(), lattice.state()
+        words.node(ready, end, template.tree, template)
+        lattice.skip(end, over)
+        for phrase in POLITE_AFTER:
+            words.phrase(end, over, phrase)
+        lattice.accept(over, owner)
+    return lattice.build(), left_out
+
+
+class _Words:
+    """Writes templates into a lattice, word by word."""
+
+    def __init__(self, lattice: LatticeBuilder) -> None:
+        self.lattice = lattice
+        self.count = 0
+        self._graphs: dict[int, _Graph] = {}
+
+    def phrase(self, source: int, target: int, phrase: str) -> None:
+        """Join two states by some words, or by nothing where there are none."""
+        *inner, last = phrase.split() or [""]
+        for word in inner:
+            source = self._word(source, self.lattice.state(), word)
+        if last:
+            self._word(source, target, last)
+        else:
+            self.lattice.skip(source, target)
+
+    def _word(self, source: int, target: int, word: str) -> int:
+        self.count += 1
+        self.lattice.word(source, target, word)
+        return target
+
+    def node(self, source: int, target: int, node: object, template: Template) -> None:
+        """Join two states by all wordings of a part of a template."""
+        match node:
+            case Text(text):
+                self.phrase(source, target, text)
+            case Slot(name):
+                self._slot(source, target, template.types[name])
+            case Series(parts):
+                for part in parts[:-1]:
+                    middle = self.lattice.state()
+                    self.node(source, middle, part, template)
+                    source = middle
+                if parts:
+                    self.node(source, target, parts[-1], template)
+                else:
+                    self.lattice.skip(source, target)
+            case Choice(options):
+                for option in options:
+                    self.node(source, target, option, template)
+
+    def _slot(self, source: int, target: int, kind: SlotType) -> None:
+        if kind.wildcard:  # what people often say there is heard better than it is spelled
+            self.lattice.anything(source, target)
+        if id(kind) not in self._graphs:
+            self._graphs[id(kind)] = _graph(kind.values)
+        self._spread(self._graphs[id(kind)], source, target, {})
+
+    def _spread(
+        self, graph: "_Graph", source: int, target: int, states: dict["_Graph", int]
+    ) -> None:
+        """Write an automaton; what is in `states` is there already."""
+        for word, after in graph:
+            if not after:
+                self.phrase(source, target, word)
+                continue
+            new = after not in states
+            if new:
+                states[after] = self.lattice.state()
+            self._word(source, states[after], word)
+            if new:
+                self._spread(after, states[after], target, states)
+
+
+_Graph = frozenset[tuple[str, "_Graph"]]
+"""The words that can come next, and what can follow each; nothing can at the end of a phrase."""
+
+
+def _graph(phrases: Iterable[str]) -> _Graph:
+    """The smallest acyclic automaton of some phrases: "twenty one" and "thirty one" share "one"."""
+    tails: dict[str, list[str]] = {}
+    for phrase in phrases:
+        word, _, rest = phrase.partition(" ")
+        tails.setdefault(word, []).append(rest)
+    return frozenset(
+        (word, _graph(rests) if any(rests) else frozenset()) for word, rests in tails.items()
+    )

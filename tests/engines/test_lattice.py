@@ -1,0 +1,121 @@
+"""The lattice search is held against a search of every sentence by itself."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from engines.lattice import WILD_COST, LatticeBuilder, Span
+
+BLANK = 0
+SPELLING = {"a": (1,), "b": (2, 3), "c": (4, 4), "d": (5,)}
+SIZE = 6
+
+
+def spell(*pieces):
+    """Frames that say just these pieces, rather surely."""
+    frames = np.full((len(pieces), SIZE), np.log(0.01), np.float32)
+    frames[range(len(pieces)), pieces] = np.log(0.95)
+    return frames
+
+
+def alignment(frames, pieces):
+    """The best CTC alignment of one sentence, as Graves et al. write it down."""
+    labels = [BLANK]
+    for piece in pieces:
+        labels += [piece, BLANK]
+    scores = np.full(len(labels), -np.inf)
+    scores[:2] = frames[0, labels[:2]]
+    for frame in frames[1:]:
+        before = scores
+        scores = np.empty_like(before)
+        for place, label in enumerate(labels):
+            ways = [before[place]]
+            if place:
+                ways.append(before[place - 1])
+            if place > 1 and label not in (BLANK, labels[place - 2]):
+                ways.append(before[place - 2])
+            scores[place] = max(ways) + frame[label]
+    return max(scores[-2:])
+
+
+def lattice():
+    """[a|b] (c|d) [a]."""
+    builder = LatticeBuilder(SPELLING.__getitem__)
+    first, second, third, last = (builder.state() for _ in range(4))
+    builder.start(first)
+    builder.word(first, second, "a")
+    builder.word(first, second, "b")
+    builder.skip(first, second)
+    builder.word(second, third, "c")
+    builder.word(second, third, "d")
+    builder.skip(third, last)
+    builder.word(third, last, "a")
+    builder.accept(last, owner=7)
+    return builder.build()
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_the_best_sentence_of_all_is_found_with_its_score(seed):
+    rng = np.random.default_rng(seed)
+    frames = np.log(rng.dirichlet(np.full(SIZE, 0.3), rng.integers(1, 9)) + 1e-6)
+    scores = {}
+    for way in itertools.product((None, "a", "b"), ("c", "d"), (None, "a")):
+        words = tuple(word for word in way if word)
+        scores[words] = alignment(frames, [piece for word in words for piece in SPELLING[word]])
+    paths = lattice().search(frames.astype(np.float32), BLANK, 3)
+    best = max(scores.values())
+    if best == -np.inf:
+        assert not paths
+        return
+    (path,) = paths
+    assert path.owner == 7
+    assert path.total == pytest.approx(best, abs=1e-3)
+    assert scores[path.words] == pytest.approx(best, abs=1e-3)
+    assert path.pieces == sum(len(SPELLING[word]) for word in path.words)
+
+
+def test_each_owner_gives_its_best_sentence_best_first():
+    builder = LatticeBuilder(SPELLING.__getitem__)
+    start = builder.state()
+    builder.start(start)
+    for owner, words in enumerate((("d",), ("a", "c"), ("b",))):
+        end = builder.state()
+        for word in words:
+            builder.word(start, end, word)
+        builder.accept(end, owner)
+    paths = builder.build().search(spell(0, 1, 0), BLANK, 2)
+    assert [path.words for path in paths] == [("a",), ("d",)]
+    assert [path.owner for path in paths] == [1, 0]
+
+
+def test_free_text_takes_whatever_stands_between_two_words():
+    builder = LatticeBuilder(SPELLING.__getitem__)
+    states = [builder.state() for _ in range(4)]
+    builder.start(states[0])
+    builder.word(states[0], states[1], "a")
+    builder.anything(states[1], states[2])
+    builder.word(states[2], states[3], "d")
+    builder.accept(states[3], owner=0)
+    frames = spell(1, 0, 2, 3, 0, 5)
+    (path,) = builder.build().search(frames, BLANK, 1)
+    before, free, after = path.words
+    assert (before, after) == ("a", "d")
+    assert isinstance(free, Span)
+    assert {2, 3} <= set(range(free.begin, free.end)) <= {1, 2, 3, 4}
+    cost = (free.end - free.begin) * WILD_COST
+    assert path.total == pytest.approx(frames.max(1).sum() - cost, abs=1e-4)
+
+
+def test_too_few_frames_for_any_sentence_find_none():
+    assert lattice().search(spell(1)[:0], BLANK, 1) == []
+    builder = LatticeBuilder(SPELLING.__getitem__)
+    start, end = builder.state(), builder.state()
+    builder.start(start)
+    builder.word(start, end, "b")
+    builder.accept(end, owner=0)
+    assert builder.build().search(spell(2), BLANK, 1) == []
+
+
+def test_a_lattice_without_sentences_finds_none():
+    assert LatticeBuilder(SPELLING.__getitem__).build().search(spell(1, 2), BLANK, 1) == []

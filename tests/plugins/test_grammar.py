@@ -1,0 +1,96 @@
+"""What the plugins' sentences are held to be, when the sound is spelled badly."""
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer
+
+from assistant.grammar import Grammar, Speller
+from assistant.slots import slot_types
+from assistant.templates import compile_template
+from assistant.understanding import NANO
+from engines.checkpoints import Checkpoint
+from engines.diffa import Prefix
+
+BLANK = 1
+TOKENIZER = Tokenizer.from_file(str(NANO / "tokenizer.json"))
+
+
+async def handler(turn, minutes: int = 0, length: timedelta = timedelta(), item: str = ""):
+    """Name the slots that the templates of these tests use."""
+
+
+TYPES = slot_types(handler, None)
+
+
+def grammar(*sources):
+    templates = [compile_template(source, TYPES, {"lamp": "(light|lamp)"}) for source in sources]
+    return Grammar(templates, lambda word: TOKENIZER.encode(word).ids, TOKENIZER.decode)
+
+
+def spelled(text, *, doubt=0.0):
+    """Frames that say `text`, each piece followed by a blank; some pieces hidden, by `doubt`."""
+    pieces = [each for piece in TOKENIZER.encode(text).ids for each in (piece, BLANK)]
+    frames = np.full((len(pieces), TOKENIZER.get_vocab_size()), np.log(1e-4), np.float32)
+    frames[range(len(pieces)), pieces] = np.log(0.9)
+    rng = np.random.default_rng(3)
+    for frame in np.flatnonzero(rng.random(len(pieces)) < doubt):
+        frames[frame] = np.log(1e-3)
+        frames[frame, BLANK] = np.log(0.5)
+    return frames
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "turn the lamp on",
+        "turn on the light",
+        "could you turn on the lamp please",
+        "set it to forty eight percent",
+        "a timer for one hour and ten minutes",
+    ],
+)
+def test_every_wording_is_heard_as_it_is_said(said):
+    heard = grammar(
+        "turn [the] <lamp> (on|off)",
+        "turn (on|off) [the] <lamp>",
+        "set it to {minutes} percent",
+        "[a] timer for {length}",
+    )
+    best = heard.hear(spelled(said), BLANK)[0]
+    assert best.sentence == said
+    assert best.loss == pytest.approx(0.0, abs=1e-3)
+
+
+def test_a_sentence_is_found_through_gaps_in_its_spelling():
+    heard = grammar("can i have a large cappuccino with two sugars", "turn the <lamp> on")
+    frames = spelled("can i have a large cappuccino with two sugars", doubt=0.3)
+    first, second = heard.hear(frames, BLANK)
+    assert first.sentence == "can i have a large cappuccino with two sugars"
+    assert (first.owner, second.owner) == (0, 1)
+    assert first.loss < second.loss
+
+
+def test_what_no_plugin_knows_is_far_from_all_of_them():
+    heard = grammar("turn the <lamp> on", "timer for {length}")
+    known = heard.hear(spelled("turn the light on", doubt=0.2), BLANK)[0]
+    unknown = heard.hear(spelled("my sister lives in a small green house"), BLANK)[0]
+    assert unknown.loss > 2 * max(1.0, known.loss)
+
+
+def test_free_text_is_spelled_by_the_sound_itself():
+    heard = grammar("put {item} on the list")
+    assert heard.hear(spelled("put green paint on the list"), BLANK)[0].sentence == (
+        "put green paint on the list"
+    )
+
+
+def test_the_lattice_follows_the_plugins_that_are_loaded():
+    templates = [compile_template("turn the light on", {}, {})]
+    speller = Speller(Checkpoint.open(NANO), lambda: templates)
+    prefix = Prefix(np.zeros((1, 4), np.float32), 1.0, spelled("make some tea"))
+    assert speller.hear(prefix)[0].sentence == "turn the light on"
+    templates = [compile_template("make [some] tea", {}, {})]
+    assert speller.hear(prefix)[0].sentence == "make some tea"
+    assert speller.hear(Prefix(np.zeros((1, 4), np.float32), 1.0)) == []
