@@ -12,6 +12,7 @@ from assistant.cli import (
     config,
     demo,
     devices,
+    endurance,
     evaluate,
     model,
     mqtt,
@@ -39,6 +40,8 @@ app.add_typer(plugins.app, name="plugins")
 app.add_typer(config.app, name="config")
 app.add_typer(mqtt.app, name="mqtt")
 app.add_typer(model.app, name="model")
+bench.app.command("soak")(endurance.soak)
+bench.app.command("outbox")(endurance.outbox)
 app.add_typer(bench.app, name="bench")
 app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")

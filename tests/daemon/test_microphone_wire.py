@@ -56,6 +56,27 @@ async def test_what_is_played_is_answered_and_again_after_the_microphone_was_los
     assert "Traceback" not in assistant.log
 
 
+async def test_a_flood_of_commands_costs_no_sound(pulse: Pulse, broker: Mosquitto, tmp_path: Path):
+    wav = tmp_path / "silence.wav"
+    soundfile.write(wav, np.zeros(16_000 * 5, np.int16), 16_000)
+    with Assistant(tmp_path, *arguments(broker, "--device", "default"), env=pulse.env) as assistant:
+        async with watching(broker) as hub:
+            await hub.wait("info", lambda body: body["lifecycle"] == "ready")
+            playing = asyncio.create_task(asyncio.to_thread(pulse.play, wav))
+            for _ in range(300):  # a thousand a second, for three seconds
+                for _ in range(10):
+                    await hub.client.publish("assistant/kitchen/say", "Flood.", qos=0)
+                await asyncio.sleep(0.01)
+            await hub.send("request/diagnostics", "")
+            told = await hub.wait("response/diagnostics")
+            await playing
+        assert assistant.process.poll() is None
+    drops = told["data"]["metrics"]["drops"]
+    assert drops["audio_ms"] == 0
+    assert drops["commands"] > 2000
+    assert told["data"]["messages"]["limited_commands"] > 2000
+
+
 async def test_without_a_microphone_it_says_so_and_waits_for_one(broker: Mosquitto, tmp_path: Path):
     nowhere = {"PULSE_SERVER": "unix:/nowhere", "HOME": str(tmp_path)}
     with Assistant(tmp_path, *arguments(broker), env=nowhere) as assistant:

@@ -6,12 +6,16 @@ from typing import Any
 import aiomqtt
 import pytest
 from aiomqtt.exceptions import MqttConnectError
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
 
 from assistant.errors import UserError
 from assistant.mqtt.connection import backoff_s, device_id, explain
 from assistant.mqtt.credentials import address, read_credentials
 from assistant.settings import MqttSettings
 from tests.support.broker import Certificates
+
+TAKEN_OVER = ReasonCode(PacketTypes.DISCONNECT, identifier=142)
 
 
 def settings(**values: Any) -> MqttSettings:
@@ -95,6 +99,11 @@ def test_an_identity_that_cannot_be_kept_names_the_setting(tmp_path: Path):
         (MqttConnectError(4), "refused the password", True),
         (MqttConnectError(3), "refused the connection", False),
         (aiomqtt.MqttCodeError(7, "lost"), "closed the connection", False),
+        (
+            aiomqtt.MqttCodeError(ReasonCode(PacketTypes.DISCONNECT, identifier=142)),
+            "mqtt.client_id",
+            False,
+        ),
         (aiomqtt.MqttError("[Errno 111] Connection refused"), "check mqtt.host", False),
         (UserError("mqtt.tls.ca: gone"), "mqtt.tls.ca: gone", True),
     ],
@@ -107,7 +116,7 @@ def test_a_failure_says_what_to_do(error: Exception, words: str, needs_a_person:
 
 def test_waits_longer_each_time_but_finds_a_broker_within_five_seconds():
     longest = [backoff_s(failures, chance=1.0) for failures in range(50)]
-    assert longest[:5] == [0.25, 0.5, 1.0, 2.0, 4.0]
-    assert max(longest) == 4.0
+    assert longest[:5] == [0.25, 0.5, 1.0, 2.0, 3.0]
+    assert max(longest) == 3.0
     assert backoff_s(9, chance=0.0) == 0.0
     assert 15 <= backoff_s(0, needs_a_person=True, chance=0.0) <= 30

@@ -100,8 +100,8 @@ async def reconnected(bus: Bus) -> None:
             await asyncio.sleep(0.005)
 
 
-async def disconnected(bus: Bus) -> None:
+async def disconnected(bus: Bus, patience_s: float = PATIENCE_S) -> None:
     """Return once the bus has noticed that its broker is gone."""
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(patience_s):
         while bus.connected:  # noqa: ASYNC110 - a real broker is on the wire
             await asyncio.sleep(0.005)
