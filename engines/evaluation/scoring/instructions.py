@@ -125,8 +125,8 @@ def _postscript(said: str, given: Given) -> bool:
 
 
 def _number_bullet_lists(said: str, given: Given) -> bool:
-    stars = re.findall(r"^\s*\*[^\*].*$", said, re.MULTILINE)
-    dashes = re.findall(r"^\s*-.*$", said, re.MULTILINE)
+    stars = re.findall(r"^[^\S\n]*\*[^\*].*$", said, re.MULTILINE)
+    dashes = re.findall(r"^[^\S\n]*-.*$", said, re.MULTILINE)
     return len(stars) + len(dashes) == given.number("num_bullets")
 
 
