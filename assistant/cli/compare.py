@@ -35,8 +35,9 @@ def _show(found: "Comparison") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(found.benchmark, "items", "first", "second", "difference", "better", "worse")
+    table = Table(found.benchmark, "items", "first", "second", "difference", "better : worse")
     table.columns[0].overflow = "fold"
+    table.columns[4].no_wrap = True
     for row in [*found.subsets, *([found.overall] if found.overall else [])]:
         sure = "[bold]" if row.sure else ""
         table.add_row(
@@ -45,8 +46,7 @@ def _show(found: "Comparison") -> None:
             f"{row.first:.2f}",
             f"{row.second:.2f}",
             f"{sure}{row.difference:+.2f} ({row.low:+.2f} to {row.high:+.2f})",
-            str(row.better),
-            str(row.worse),
+            f"{row.better} : {row.worse}",
         )
     console = Console()
     console.print(table)
