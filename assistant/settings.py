@@ -90,6 +90,8 @@ class EngineSettings(Section):
     """A checkpoint folder; empty for the bundled nano."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """What computes; `auto` takes a GPU when there is one and the model needs it."""
+    quantise: Literal["none", "int8", "int4"] = "none"
+    """Bits of the language model's weights, where they are many; `int4` needs a GPU."""
     threads: int = Field(default=2, ge=1, le=64)
     """CPU threads of one forward pass."""
     threshold: float = Field(default=0.9, gt=0, le=1)

@@ -18,8 +18,10 @@ from assistant.intents import Intents
 from assistant.settings import EngineSettings, Settings
 from assistant.turn import SAMPLE_RATE_HZ
 from assistant.worker import Cancel
+from engines.backends import RequestError
 from engines.checkpoints import CheckpointError
 from engines.diffa import Ask, Engine, Prefix, TextBlock
+from engines.memory import FreeBytes, NotEnoughMemoryError, free_bytes
 from engines.schedule import Exactly, Schedule, Threshold
 
 NANO = Path(__file__).parent.parent / "engines" / "nano"
@@ -79,11 +81,20 @@ class Mind(Protocol):
         ...
 
 
-def load_mind(settings: Settings, intents: Intents) -> "EngineMind":
-    """Load the model that the settings name; raises `UserError` for one that cannot be used."""
+def load_mind(settings: Settings, intents: Intents, free: FreeBytes = free_bytes) -> "EngineMind":
+    """Load the model that the settings name.
+
+    Raises `UserError` for one that cannot be used, or that needs more memory than is `free`.
+    """
     chosen = settings.engine
     try:
-        engine = Engine.load(chosen.model or NANO, threads=chosen.threads, device=chosen.device)
+        engine = Engine.load(
+            chosen.model or NANO,
+            threads=chosen.threads,
+            device=chosen.device,
+            quantise=chosen.quantise,
+            free=free,
+        )
     except CheckpointError as error:
         raise UserError(f"engine.model: {error}") from error
     speller = Speller(engine.checkpoint, lambda: intents.templates)
@@ -175,7 +186,10 @@ class EngineMind:
         return Ask(prompt, prefix, schedule=schedule)
 
     def _generate(self, asks: list[Ask], cancel: Cancel) -> tuple[list[str], list[TextBlock]]:
-        blocks = list(self._engine.generate(asks, cancel))
+        try:
+            blocks = list(self._engine.generate(asks, cancel))
+        except (RequestError, NotEnoughMemoryError) as error:
+            raise UserError(f"engine.model {self.name}: {error}") from error
         cancel.check()
         return [
             _join(b.text for b in blocks if b.ask == index) for index in range(len(asks))

@@ -12,7 +12,7 @@ from itertools import count
 
 import numpy as np
 
-from engines.backends import Backend, Context, Ids, Proposal, Query
+from engines.backends import Backend, Context, Ids, Proposal, Query, RequestError
 from engines.schedule import Floats, Schedule, quota
 
 
@@ -172,7 +172,7 @@ class Decoder:
         return bool(self._waiting or self._running)
 
     def add(self, request: Request) -> int:
-        """Queue a request and return its handle; raise `ValueError` if it cannot be decoded."""
+        """Queue a request and return its handle; raise `RequestError` if it cannot be decoded."""
         _check(request, self._backend)
         handle = next(self._handles)
         self._waiting.append((handle, request))
@@ -231,7 +231,7 @@ def decode(
     """Stream the blocks of `requests` as they finish; a handle is an index into `requests`.
 
     `cancel` is asked before every pass; once it says so, or the caller stops listening, no
-    further pass is spent. Raises `ValueError` for a request that the backend cannot decode.
+    further pass is spent. Raises `RequestError` for a request that the backend cannot decode.
     """
     decoder = Decoder(backend, batch=batch)
     for request in requests:
@@ -248,11 +248,11 @@ def _check(request: Request, backend: Backend) -> None:
     schedule = request.schedule
     allowed = ("none", "exact") if backend.block_causal else ("none", "prefix", "dual")
     if schedule.cache not in allowed:
-        raise ValueError(f"this model cannot use cache {schedule.cache!r}; use one of {allowed}")
+        raise RequestError(f"this model cannot use cache {schedule.cache!r}; use one of {allowed}")
     if schedule.max_new_tokens < 1 or schedule.block_length < 1:
-        raise ValueError("max_new_tokens and block_length must be at least 1")
+        raise RequestError("max_new_tokens and block_length must be at least 1")
     if len(request.template) > schedule.blocks * schedule.block_length:
-        raise ValueError(
+        raise RequestError(
             f"a template of {len(request.template)} tokens does not fit "
             f"{schedule.max_new_tokens} new ones"
         )

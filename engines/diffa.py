@@ -7,19 +7,19 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.backends import Backend, Context
-from engines.checkpoints import AUDIO, TEXT, Checkpoint, CheckpointError
+from engines.backends import Backend, Context, RequestError
+from engines.checkpoints import AUDIO, TEXT, Checkpoint
 from engines.decoding import BlockEvent, Request, decode
 from engines.features import HOP, SAMPLE_RATE_HZ, log_mel
+from engines.memory import FreeBytes, Quantise, free_bytes
+from engines.opening import Device, open_model
 from engines.schedule import Floats, Schedule, Threshold
 from engines.scoring import score
-
-Device = Literal["auto", "cpu", "cuda"]
 
 SHORTEST = 4 * HOP * 8
 """Samples that shorter audio is padded to, so that every encoder has a frame to look at."""
@@ -33,8 +33,8 @@ _log = logging.getLogger(__name__)
 class Prefix:
     """What the language model hears."""
 
-    embeddings: Floats
-    """[P, d_model]."""
+    embeddings: Any
+    """[P, d_model], in numpy, or in torch where it stays on the device."""
     seconds: float
     """Length of the audio it was made of."""
     spelling: Floats | None = None
@@ -85,21 +85,41 @@ class Score:
 class Engine:
     """A checkpoint, loaded. Use it from one thread at a time."""
 
-    def __init__(self, checkpoint: Checkpoint, backend: Backend, *, threads: int = 2) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        backend: Backend,
+        *,
+        threads: int = 2,
+        device: Device = "cpu",
+    ) -> None:
         """Take a language model and open the encoder's graph; `load` does both."""
-        from engines.backends.onnx import session
+        from engines.listening import Listener
 
         self.checkpoint, self.backend = checkpoint, backend
-        self._encoder = session(checkpoint.encoder, threads)
+        # onnxruntime's language model takes its prefix from the CPU
+        keep = getattr(getattr(backend, "device", None), "type", "cpu") == "cuda"
+        self._listen = Listener(checkpoint.encoder, threads=threads, device=device, keep=keep)
 
     @classmethod
-    def load(cls, folder: Path, *, threads: int = 2, device: Device = "auto") -> Self:
-        """Open a checkpoint folder; raise `CheckpointError` for one that cannot be used.
+    def load(
+        cls,
+        folder: Path,
+        *,
+        threads: int = 2,
+        device: Device = "auto",
+        quantise: Quantise = "none",
+        free: FreeBytes = free_bytes,
+    ) -> Self:
+        """Open a checkpoint folder; see `engines.opening`.
 
-        `auto` takes a GPU if there is one and the folder has weights for it.
+        Raises `CheckpointError` for one that cannot be used, and for one that does not fit.
         """
         checkpoint = Checkpoint.open(folder)
-        return cls(checkpoint, _backend(checkpoint, threads, device), threads=threads)
+        backend = open_model(
+            checkpoint, threads=threads, device=device, quantise=quantise, free=free
+        )
+        return cls(checkpoint, backend, threads=threads, device=device)
 
     @property
     def schedule(self) -> Schedule:
@@ -129,16 +149,15 @@ class Engine:
         shortest = round(limits.longest_s * SAMPLE_RATE_HZ) if limits.padded else frames * HOP
         wave = np.pad(wave, (0, max(0, shortest - len(wave))))
         features = log_mel(wave, limits.mels)[None]
-        feeds = {"features": features, "lengths": np.array([frames])}
-        prefix, lengths, *spelling = self._encoder.run(None, feeds)
-        return Prefix(prefix[0, : lengths[0]], seconds, spelling[0][0] if spelling else None)
+        prefix, spelling = self._listen(features, frames)
+        return Prefix(prefix, seconds, spelling)
 
     def generate(
         self, asks: Sequence[Ask], cancel: Callable[[], bool] = lambda: False
     ) -> Iterator[TextBlock]:
         """Stream the responses to all `asks`, denoised in one batch, block by block.
 
-        `cancel` is asked between passes. Raises `ValueError` for an unknown prompt and for what
+        `cancel` is asked between passes. Raises `RequestError` for an unknown prompt and for what
         does not fit the model's context.
         """
         requests = [self._request(ask) for ask in asks]
@@ -166,7 +185,7 @@ class Engine:
     def _context(self, ask: Ask) -> Context:
         prompts = self.checkpoint.manifest.prompts
         if ask.prompt not in prompts:
-            raise ValueError(f"no prompt {ask.prompt!r}; this model has {', '.join(prompts)}")
+            raise RequestError(f"no prompt {ask.prompt!r}; this model has {', '.join(prompts)}")
         before, _, after = prompts[ask.prompt].partition(AUDIO)
         before, after = (part.replace(TEXT, ask.text) for part in (before, after))
         # together, so that the prefix leaves the words around it as they would be without
@@ -208,40 +227,3 @@ def _text_block(event: BlockEvent, text: str) -> TextBlock:
         last=event.last,
         stopped=event.stopped,
     )
-
-
-def _backend(checkpoint: Checkpoint, threads: int, device: Device) -> Backend:
-    """Open the language model on the CPU as a graph if that exists, else with torch."""
-    manifest = checkpoint.manifest
-    block_causal = manifest.attention == "block-causal"
-    wants_torch = device == "cuda" or (device == "auto" and _cuda(checkpoint))
-    if checkpoint.lm_graph.is_file() and not wants_torch:
-        from engines.backends.onnx import OnnxBackend
-
-        return OnnxBackend(
-            checkpoint.lm_graph,
-            mask_id=manifest.lm.mask_token_id,
-            block_causal=block_causal,
-            max_sequence_length=manifest.lm.max_sequence_length,
-            threads=threads,
-        )
-    try:
-        from engines.backends.torch import open_torch
-    except ImportError as error:
-        raise CheckpointError(
-            f"{checkpoint.folder}: this model needs torch ({error}); install assistant[torch]"
-        ) from error
-    if device == "auto":
-        device = "cuda" if _cuda(checkpoint) else "cpu"
-    return open_torch(checkpoint, device=device, threads=threads)
-
-
-def _cuda(checkpoint: Checkpoint) -> bool:
-    """Whether the folder has weights for a GPU and there is one."""
-    if not checkpoint.lm_weights:
-        return False
-    try:
-        import torch
-    except ImportError:
-        return False
-    return torch.cuda.is_available()

@@ -1,5 +1,6 @@
 """Writes models as ONNX graphs, `encoder.onnx` and `lm.onnx`, for the onnxruntime backend."""
 
+import copy
 import shutil
 import tempfile
 import warnings
@@ -104,8 +105,9 @@ def export_encoder(
     fixed: bool = False,
     spells: bool = False,
     int8: bool = False,
+    half: bool = False,
 ) -> None:
-    """Write `encoder.onnx`.
+    """Write `encoder.onnx`; with `half` it computes in float16, between float32 in and out.
 
     `encoder` takes features [B, mels, T] and lengths [B] and returns prefix embeddings [B, P, d]
     and their lengths [B]; one that `spells` also returns log-probabilities of pieces [B, S, V].
@@ -115,7 +117,21 @@ def export_encoder(
     features = {0: "B"} if fixed else {0: "B", 2: "T"}
     axes = {"features": features, "lengths": {0: "B"}}
     outputs = ("prefix", "prefix_lengths", "spelling")[: 3 if spells else 2]
+    if half:
+        encoder = _Half(encoder)
     _export(encoder, example, path, inputs=tuple(axes), outputs=outputs, axes=axes, int8=int8)
+
+
+class _Half(nn.Module):
+    """A copy of an encoder in half the memory; what else it returns but lengths is float32."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = copy.deepcopy(encoder).half()
+
+    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
+        prefix, lengths, *spelling = self.encoder(features.half(), lengths)
+        return prefix.float(), lengths, *(each.float() for each in spelling)
 
 
 def _export(

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
+from engines.checkpoints import CheckpointError
 from engines.shapes import LLaDAConfig
 
 Precision = Literal["float32", "bfloat16", "int8", "int4"]
@@ -22,7 +23,7 @@ _GROUP, _GROUP_FILES = Path("/sys/fs/cgroup"), ("memory.max", "memory.current")
 _REQUESTS, _POSITIONS, _ACTIVE = 2, 1024, 64
 
 
-class NotEnoughMemory(Exception):  # noqa: N818 - what it says
+class NotEnoughMemoryError(CheckpointError):
     """One line: how much is needed, how much there is, and what would fit."""
 
 
@@ -69,9 +70,9 @@ def check_memory(
     smaller: dict[Precision, int] | None = None,
     free: FreeBytes = free_bytes,
 ) -> None:
-    """Raise `NotEnoughMemory` unless `needed` bytes are free on the device.
+    """Raise `NotEnoughMemoryError` unless `needed` bytes are free on the device.
 
-    `smaller` are the precisions that could be chosen instead, with their bytes.
+    `smaller` are the quantisations that could be chosen instead, with their bytes.
     """
     there = free(device)
     if there is None or needed <= there:
@@ -80,12 +81,10 @@ def check_memory(
     sizes = ", ".join(f"{name} {size_of(size)}" for name, size in (smaller or {}).items())
     remedy = "a smaller model or more memory is needed"
     if fits:
-        remedy = f"{fits[0]} would fit"
-        if fits[0] in ("int8", "int4"):
-            remedy += f': set engine.quantise = "{fits[0]}"'
+        remedy = f'{fits[0]} would fit: set engine.quantise = "{fits[0]}"'
     elif sizes:
         remedy = f"nothing smaller would fit ({sizes})"
-    raise NotEnoughMemory(
+    raise NotEnoughMemoryError(
         f"{what} needs about {size_of(needed)} of memory on {device}, "
         f"{size_of(there)} is free; {remedy}"
     )

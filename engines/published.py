@@ -119,6 +119,12 @@ def _llada_config(folder: Path) -> LLaDAConfig:
     return pick_config(LLaDAConfig, raw, path)
 
 
+def stored_type(folder: Path) -> torch.dtype:
+    """Return the type of number that most weights in a folder have, without reading them."""
+    types = Counter(tensor.dtype for tensor in read_tensors(folder, headers=True).values())
+    return max(types, key=types.__getitem__, default=torch.float32)
+
+
 def load_llada(
     config: LLaDAConfig, folder: Path, *, device: str = "cpu", dtype: torch.dtype | None = None
 ) -> LLaDA:

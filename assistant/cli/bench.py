@@ -10,7 +10,7 @@ from rich.table import Table
 
 from assistant.cli.options import ConfigOption, SetOption, settings_from
 from assistant.errors import UserError
-from engines.memory import NotEnoughMemory
+from engines.memory import NotEnoughMemoryError
 
 DECODE_EXAMPLES = """Examples:
 
@@ -72,7 +72,7 @@ def decode(
     try:
         with console.status("") as status:
             report = bench_decode(plan, progress=status.update)
-    except NotEnoughMemory as error:
+    except NotEnoughMemoryError as error:
         raise UserError(f"shape {shape}: {error}") from error
     if plot:
         plot.write_text(draw(report), encoding="utf-8")

@@ -9,12 +9,20 @@ from rich.markup import escape
 from rich.table import Table
 
 from assistant.errors import UserError
+from engines.memory import free_bytes, options, size_of
 
 if TYPE_CHECKING:
     from engines.checkpoints import Checkpoint
 
 WEIGHTS = (".onnx", ".safetensors")
-GB = 1_000_000_000
+
+CONVERT_EXAMPLES = """Examples:
+
+  assistant model convert --hub --out models/diffa
+
+  assistant model convert --hub --llada downloads/LLaDA-8B-Instruct --out models/diffa
+
+  assistant model convert --whisper whisper-small --diffa DIFFA --llada LLaDA --out models/diffa"""
 
 app = typer.Typer(help="Checkpoints.", no_args_is_help=True)
 
@@ -52,12 +60,23 @@ def verify(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(epilog=CONVERT_EXAMPLES)
 def convert(
-    whisper: Annotated[Path, typer.Option(help="Whisper's folder, as published.")],
-    diffa: Annotated[Path, typer.Option(help="DIFFA's folder: config.json, pytorch_model.bin.")],
-    llada: Annotated[Path, typer.Option(help="LLaDA's folder, with its tokenizer.json.")],
     out: Annotated[Path, typer.Option(help="The folder to make.")],
+    whisper: Annotated[str | None, typer.Option(help="Whisper's folder, as published.")] = None,
+    diffa: Annotated[
+        str | None, typer.Option(help="DIFFA's folder: config.json, pytorch_model.bin.")
+    ] = None,
+    llada: Annotated[
+        str | None, typer.Option(help="LLaDA's folder, with its tokenizer.json.")
+    ] = None,
+    hub: Annotated[
+        bool,
+        typer.Option("--hub", help="Download what is no folder: OWNER/NAME, or the published one."),
+    ] = False,
+    fp16: Annotated[
+        bool, typer.Option("--fp16", help="Encoder in half precision, for CUDA.")
+    ] = False,
 ) -> None:
     """Make one checkpoint of the three published ones."""
     try:
@@ -66,10 +85,33 @@ def convert(
         raise UserError(
             f"converting needs torch and onnx: install assistant[train] ({error})"
         ) from error
+    from engines import hub as published
     from engines.checkpoints import CheckpointError
 
+    if not hub and not (whisper and diffa and llada):
+        raise UserError("name --whisper, --diffa and --llada, or download them with --hub")
+    if out.exists():  # before anything is downloaded for nothing
+        raise UserError(f"{out}: is there already; name a new folder")
+    sources = {
+        "whisper": (published.WHISPER, whisper),
+        "diffa": (published.DIFFA, diffa),
+        "llada": (published.LLADA, llada),
+    }
+    console = Console(stderr=True)
     try:
-        run(whisper=whisper, diffa=diffa, llada=llada, out=out)
+        folders = {
+            name: published.fetch(*source) if hub else Path(str(source[1]))
+            for name, source in sources.items()
+        }
+        with console.status("") as status:
+            run(
+                whisper=folders["whisper"],
+                diffa=folders["diffa"],
+                llada=folders["llada"],
+                out=out,
+                half=fp16,
+                progress=status.update,
+            )
     except CheckpointError as error:
         raise UserError(str(error)) from error
     info(out)
@@ -94,8 +136,8 @@ def info(folder: FolderArgument) -> None:
         f"{lm.max_sequence_length:,} positions",
         "prompts": ", ".join(manifest.prompts),
         "audio": f"up to {manifest.audio.longest_s:g} s, {manifest.audio.mels} mel bands",
-        "files": ", ".join(f"{each.name} {_size(each.stat().st_size)}" for each in sorted(files)),
-        "memory": f"about {_size(_memory(checkpoint))} for the weights",
+        "files": ", ".join(f"{each.name} {size_of(each.stat().st_size)}" for each in sorted(files)),
+        "memory": _memory(checkpoint),
     }
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
@@ -105,13 +147,18 @@ def info(folder: FolderArgument) -> None:
     Console().print(table)
 
 
-def _memory(checkpoint: "Checkpoint") -> int:
-    """Bytes of the encoder and of the one form of the language model that is loaded."""
-    graph = checkpoint.lm_graph
-    lm = [graph] if graph.is_file() else checkpoint.lm_weights
-    return sum(each.stat().st_size for each in [checkpoint.encoder, *lm])
-
-
-def _size(count: int) -> str:
-    """Render a number of bytes."""
-    return f"{count / GB:.1f} GB" if count >= GB else f"{count / GB * 1000:.1f} MB"
+def _memory(checkpoint: "Checkpoint") -> str:
+    """Say what the model needs on a CPU and on a GPU, in each precision, and what is free here."""
+    free = free_bytes("cpu")
+    here = f"; {size_of(free)} is free here" if free is not None else ""
+    encoder = checkpoint.encoder.stat().st_size
+    parts = []
+    if checkpoint.lm_graph.is_file():
+        graph = checkpoint.lm_graph.stat().st_size
+        parts.append(f"about {size_of(encoder + graph)} for the graphs")
+    if checkpoint.lm_weights:
+        for device in ("cpu", "cuda"):
+            sizes = options(checkpoint.manifest.lm, device)
+            each = ", ".join(f"{size_of(encoder + size)} in {name}" for name, size in sizes.items())
+            parts.append(f"on {device} about {each}")
+    return "; ".join(parts) + here

@@ -15,6 +15,10 @@ from engines.schedule import Floats, Schedule
 Ids = NDArray[np.int64]
 
 
+class RequestError(ValueError):
+    """A request that this model or backend cannot decode: one line that says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What the model sees before its response."""
@@ -64,7 +68,10 @@ class Backend(Protocol):
     """A position sees the context, the blocks before its own, and its own; else everything."""
 
     def admit(self, context: Context, schedule: Schedule) -> Any:
-        """Make room for a request; its context is computed along with its first block."""
+        """Make room for a request; its context is computed along with its first block.
+
+        Raises `RequestError` for what cannot be decoded, and `NotEnoughMemoryError`.
+        """
 
     def fork(self, state: Any) -> Any:
         """Duplicate a state, with the keys and values computed so far."""

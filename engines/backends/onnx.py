@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from engines.backends import Context, Ids, Proposal, Query, gumbel
+from engines.backends import Context, Ids, Proposal, Query, RequestError, gumbel
 from engines.checkpoints import CheckpointError
 from engines.schedule import Floats, Schedule
 
@@ -29,16 +29,20 @@ class _State:
     v: Floats
 
 
-def session(path: Path, threads: int) -> onnxruntime.InferenceSession:
-    """Open a graph on the CPU with so many threads; raise `CheckpointError` if it is damaged."""
+def session(path: Path, threads: int, *, cuda: bool = False) -> onnxruntime.InferenceSession:
+    """Open a graph, on the CPU with so many threads or on CUDA, which may not be there after all.
+
+    Raises `CheckpointError` for a damaged file.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     # spinning threads would take the core from the microphone and from the other graph
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    providers = [*(["CUDAExecutionProvider"] if cuda else []), "CPUExecutionProvider"]
     try:
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(path, options, providers=providers)
     except Exception as error:  # onnxruntime's exceptions share no narrower base
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"{path}: {reason}; copy or convert the model again") from error
@@ -65,14 +69,14 @@ class OnnxBackend:
         self._size, self._vocabulary = shapes["prefix"][-1], shapes["noise"][-1]
 
     def admit(self, context: Context, schedule: Schedule) -> _State:
-        """Make room; raise `ValueError` for what this backend or the model cannot do."""
+        """Make room; raise `RequestError` for what this backend or the model cannot do."""
         length = len(context) + schedule.blocks * schedule.block_length
         if length > self._longest:
-            raise ValueError(
+            raise RequestError(
                 f"{length} positions asked for, the model has {self._longest}; shorten the prompt"
             )
         if schedule.cfg_scale:
-            raise ValueError("classifier-free guidance needs the torch backend")
+            raise RequestError("classifier-free guidance needs the torch backend")
         prefix = np.zeros((1, self._size), dtype=np.float32)
         ids = np.array(context.prompt, dtype=np.int64)
         if context.prefix is not None:

@@ -1,4 +1,4 @@
-"""The language model on torch, CPU or CUDA, over one preallocated key/value cache."""
+"""The language model on torch, CPU or CUDA."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,13 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engines.backends import Context, Proposal, Query, gumbel
-from engines.checkpoints import Checkpoint, CheckpointError
+from engines.backends import Context, Proposal, Query, RequestError, gumbel
+from engines.backends.cache import SLOTS, KeyValues, PassView
+from engines.backends.graphs import Capture, Graphs
 from engines.llada import LLaDA, propose_tokens
 from engines.schedule import Schedule
 
-SLOTS = 256
-"""Cache positions are added by so many at a time."""
+LONGEST_GRAPH = 256
+"""Positions of a pass up to which it is recorded; the launches of a longer one hardly count."""
 
 
 @dataclass(slots=True)
@@ -35,24 +36,6 @@ class _State:
         return self.context.shape[1]
 
 
-class _Pass:
-    """One pass's view of the cache: writes what was computed, returns all there is to attend to."""
-
-    def __init__(self, k: Tensor, v: Tensor, rows: Tensor, slots: Tensor, length: int) -> None:
-        self.k, self.v, self.rows, self.slots, self.length = k, v, rows, slots, length
-        first = int(rows[0])
-        compact = rows.tolist() == list(range(first, first + len(rows)))
-        self.select = slice(first, first + len(rows)) if compact else rows
-
-    def update(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Store [B, H, L, D]; return [B, H, S, D]."""
-        result = []
-        for cache, new in ((self.k[layer], k), (self.v[layer], v)):
-            cache[self.rows[:, None], self.slots] = new.transpose(1, 2).to(cache.dtype)
-            result.append(cache[self.select, : self.length].transpose(1, 2))
-        return result[0], result[1]
-
-
 @dataclass(frozen=True, slots=True)
 class _Lane:
     """One row of the batch: a query, or its twin with a masked prompt."""
@@ -64,37 +47,53 @@ class _Lane:
     def state(self) -> _State:
         return self.query.state
 
+    @property
+    def row(self) -> int:
+        return self.state.rows[self.twin]
+
 
 class TorchBackend:
     """Runs `LLaDA`; proposals are made on the device, for active positions alone."""
 
     def __init__(
-        self, model: LLaDA, *, block_causal: bool = False, forbidden: Sequence[int] = ()
+        self,
+        model: LLaDA,
+        *,
+        block_causal: bool = False,
+        forbidden: Sequence[int] = (),
+        room: tuple[int, int] = (0, 0),
+        capture: Capture | None = None,
     ) -> None:
-        """Take a model that is in place and in eval mode; never propose a `forbidden` token."""
+        """Take a model that is in place and in eval mode; never propose a `forbidden` token.
+
+        There is `room` for so many requests of so many positions from the start. With a `capture`
+        the passes over blocks are recorded once and replayed.
+        """
         self.model, self.block_causal = model, block_causal
         self.mask_id = model.config.mask_token_id
         weight = model.model.transformer.wte.weight
         self.device, self.dtype = weight.device, weight.dtype
         self.forbidden = torch.tensor(list(forbidden), dtype=torch.int64, device=self.device)
-        self._free: list[int] = []
-        shape = (model.config.n_layers, 0, 0, model.config.kv_heads, model.config.head_dim)
-        self._k = torch.zeros(shape, dtype=self.dtype, device=self.device)
-        self._v = torch.zeros_like(self._k)
+        rows, positions = room
+        self.cache = KeyValues(
+            model.config, dtype=self.dtype, device=self.device, rows=rows, positions=positions
+        )
+        self._graphs = Graphs(self._compute, capture) if capture else None
+        self._moves = self.cache.moves
 
     @torch.inference_mode()
     def admit(self, context: Context, schedule: Schedule) -> _State:
-        """Make room; raise `ValueError` for a request longer than the model's context."""
+        """Make room; raise `RequestError` for a request longer than the model's context."""
         length = len(context) + schedule.blocks * schedule.block_length
         most = self.model.config.max_sequence_length
         if length > most:
-            raise ValueError(
+            raise RequestError(
                 f"{length} positions asked for, the model has {most}; shorten the prompt"
             )
         prompts = [list(context.prompt)]
         if schedule.cfg_scale:
             prompts.append([self.mask_id] * len(context.prompt))
-        rows = [self._room(length) for _ in prompts]
+        rows = [self.cache.take(length) for _ in prompts]
         ids = torch.tensor(prompts, dtype=torch.int64, device=self.device)
         embeddings = self.model.embed(ids)  # [rows, prompt, d]
         if context.prefix is not None:
@@ -107,29 +106,14 @@ class TorchBackend:
     @torch.inference_mode()
     def fork(self, state: _State) -> _State:
         """Copy a state and its part of the cache."""
-        rows = [self._room(state.length) for _ in state.rows]
-        for cache in (self._k, self._v):
-            cache[:, rows, : state.length] = cache[:, state.rows, : state.length]
+        rows = [self.cache.take(state.length) for _ in state.rows]
+        self.cache.copy(state.rows, rows, state.length)
         return _State(rows, state.context, state.block_length, state.length, state.guidance)
 
     def release(self, state: _State) -> None:
-        """Give the rows back, lowest first to be taken again: a compact batch is a view."""
-        self._free = sorted([*self._free, *state.rows], reverse=True)
+        """Give the rows back."""
+        self.cache.give(state.rows)
         state.rows = []
-
-    def _room(self, length: int) -> int:
-        layers, rows, slots, heads, head_dim = self._k.shape
-        # one slot more than needed takes what padded positions write
-        more_slots = max(0, -(-(length + 1 - slots) // SLOTS) * SLOTS)
-        more_rows = 0 if self._free else max(1, rows)
-        if more_slots or more_rows:
-            shape = (layers, rows + more_rows, slots + more_slots, heads, head_dim)
-            for name in ("_k", "_v"):
-                grown = torch.zeros(shape, dtype=self.dtype, device=self.device)
-                grown[:, :rows, :slots] = getattr(self, name)
-                setattr(self, name, grown)
-            self._free = sorted([*self._free, *range(rows, rows + more_rows)], reverse=True)
-        return self._free.pop()
 
     @torch.inference_mode()
     def propose(self, queries: Sequence[Query]) -> list[Proposal]:
@@ -175,39 +159,69 @@ class TorchBackend:
         """Compute all lanes' spans, padded to the longest: hidden [B, L, d]."""
         begins = [lane.state.start + lane.query.begin for lane in lanes]  # slots
         counts = [lane.query.end - lane.query.begin for lane in lanes]
-        longest, length = max(counts), max(lane.state.length for lane in lanes)
-        trash = self._k.shape[2] - 1
-        slots = np.full((len(lanes), longest), trash)
-        ids = np.zeros((len(lanes), longest), dtype=np.int64)
+        slots = np.full((len(lanes), max(counts)), self.cache.trash)
+        ids = np.zeros_like(slots)
         for row, (lane, begin, n) in enumerate(zip(lanes, begins, counts, strict=True)):
             slots[row, :n] = np.arange(begin, begin + n)
             response = lane.query.response[max(lane.query.begin, 0) : lane.query.end]
             ids[row, n - len(response) : n] = response
-        embeddings = self.model.embed(torch.from_numpy(ids).to(self.device))
+        embeddings = self.model.embed(self._there(ids))
         for row, (lane, begin) in enumerate(zip(lanes, begins, strict=True)):
             if lane.query.begin < 0:
                 part = lane.state.context[lane.twin, begin:]
                 embeddings[row, : len(part)] = part
-        at = torch.from_numpy(slots).to(self.device)
-        rows = torch.tensor([lane.state.rows[lane.twin] for lane in lanes], device=self.device)
-        view = _Pass(self._k, self._v, rows, at, length)
-        positions = at.masked_fill(at == trash, 0)
-        mask = self._mask(lanes, positions, length)
+        return self._run(lanes, embeddings, self._there(slots))
+
+    def _run(self, lanes: list[_Lane], embeddings: Tensor, slots: Tensor) -> Tensor:
+        """Compute, through a recording where there can be one."""
+        rows = [lane.row for lane in lanes]
+        states = [lane.state for lane in lanes]
+        limits = [[state.start, state.block_length, state.length] for state in states]
+        inputs = (embeddings, slots, self._there(np.array(rows)), self._there(np.array(limits)))
+        first = rows[0] if rows == [*range(rows[0], rows[0] + len(rows))] else None
+        length = max(state.length for state in states)
+        if self._graphs is None or slots.shape[1] > LONGEST_GRAPH:
+            alike = not self.block_causal and min(state.length for state in states) == length
+            return self._compute(*inputs, first=first, length=length, masked=not alike)
+        if self._moves != self.cache.moves:
+            self._graphs.forget()
+            self._moves = self.cache.moves
+        # few lengths make few recordings; the mask hides what is too much
+        return self._graphs(*inputs, first=first, length=-(-length // SLOTS) * SLOTS)
+
+    def _compute(
+        self,
+        embeddings: Tensor,
+        slots: Tensor,
+        rows: Tensor,
+        limits: Tensor,
+        *,
+        first: int | None,
+        length: int,
+        masked: bool = True,
+    ) -> Tensor:
+        """Run the model on embeddings [B, L, d] at `slots` [B, L] of `rows` [B]: hidden [B, L, d].
+
+        `limits` [B, 3] are start, block length and length of each lane; unless `masked`, all are
+        attended to. Nothing here waits for the device.
+        """
+        positions = slots.masked_fill(slots == self.cache.trash, 0)
+        mask = self._mask(positions, limits, length) if masked else None
+        view = PassView(self.cache, rows, slots, first, length)
         return self.model(embeddings, positions=positions, mask=mask, cache=view)
 
-    def _mask(self, lanes: list[_Lane], positions: Tensor, length: int) -> Tensor | None:
-        """Return what each position may attend to [B, 1, L, S], or None for everything."""
+    def _mask(self, positions: Tensor, limits: Tensor, length: int) -> Tensor:
+        """Return what each position may attend to: [B, 1, 1 or L, S]."""
         keys = torch.arange(length, device=self.device)[None]  # [1, S]
+        start, block_length, end = limits.T[..., None]  # [B, 1] each
         if not self.block_causal:
-            lengths = [lane.state.length for lane in lanes]
-            if min(lengths) == length:
-                return None
-            return (keys < torch.tensor(lengths, device=self.device)[:, None])[:, None, None]
-        starts = torch.tensor([lane.state.start for lane in lanes], device=self.device)[:, None]
-        blocks = torch.tensor([lane.state.block_length for lane in lanes], device=self.device)
-        seen = ((keys - starts).div(blocks[:, None], rounding_mode="floor")).clamp(min=-1)
-        here = ((positions - starts).div(blocks[:, None], rounding_mode="floor")).clamp(min=-1)
+            return (keys < end)[:, None, None]
+        seen = (keys - start).div(block_length, rounding_mode="floor").clamp(min=-1)
+        here = (positions - start).div(block_length, rounding_mode="floor").clamp(min=-1)
         return (seen[:, None, :] <= here[:, :, None])[:, None]
+
+    def _there(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(self.device)
 
     def _logits(self, hidden: Tensor, lanes: list[_Lane]) -> list[Tensor]:
         """Score the active positions of each lane: float32 [active, V]."""
@@ -216,23 +230,3 @@ class TorchBackend:
         columns = np.concatenate([lane.query.active - lane.query.begin for lane in lanes])
         wanted = hidden[torch.from_numpy(rows), torch.from_numpy(columns)]
         return list(self.model.logits(wanted).float().split(counts))
-
-
-def open_torch(checkpoint: Checkpoint, *, device: str, threads: int) -> TorchBackend:
-    """Load a checkpoint's weights: bfloat16 on CUDA, float32 on the CPU.
-
-    Raises `CheckpointError` for a device that is not there and for weights that do not fit.
-    """
-    from engines.published import load_llada
-
-    if device == "cuda" and not torch.cuda.is_available():
-        raise CheckpointError("device cuda was asked for, but torch finds none; use device cpu")
-    if device == "cpu":
-        torch.set_num_threads(threads)
-    dtype = torch.bfloat16 if device == "cuda" else torch.float32
-    model = load_llada(checkpoint.manifest.lm, checkpoint.folder, device=device, dtype=dtype)
-    return TorchBackend(
-        model,
-        block_causal=checkpoint.manifest.attention == "block-causal",
-        forbidden=checkpoint.forbidden,
-    )

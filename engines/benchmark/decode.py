@@ -89,7 +89,7 @@ def bench_decode(
 ) -> dict[str, Any]:
     """Time all ways, pass by pass in turn, and report the median of each.
 
-    Raises `KeyError` for an unknown shape and `NotEnoughMemory` for one that does not fit.
+    Raises `KeyError` for an unknown shape and `NotEnoughMemoryError` for one that does not fit.
     `progress` is told what begins.
     """
     config = SHAPES[plan.shape]

@@ -10,7 +10,7 @@ from assistant.errors import UserError
 from engines.benchmark.decode import Plan, bench_decode, race
 from engines.benchmark.plot import draw
 from engines.benchmark.ways import Way
-from engines.memory import NotEnoughMemory
+from engines.memory import NotEnoughMemoryError
 
 MODES = ["reference", "prefix", "dual", "dual-k4", "autoregressive"]
 
@@ -102,8 +102,8 @@ def test_an_option_that_cannot_be_is_refused_in_one_line(option, value, message)
 
 
 def test_a_shape_that_does_not_fit_is_refused_before_it_is_made():
-    with pytest.raises(NotEnoughMemory, match=r"needs about 3\d\.\d GB of memory on cpu, 8\.0 GB"):
+    with pytest.raises(NotEnoughMemoryError, match=r"about 3\d\.\d GB of memory on cpu, 8\.0 GB"):
         bench_decode(Plan("8b"), free=lambda _: 8_000_000_000)
     plan = Plan("8b", dtype=torch.bfloat16)
-    with pytest.raises(NotEnoughMemory, match=r"needs about 1\d\.\d GB"):
+    with pytest.raises(NotEnoughMemoryError, match=r"needs about 1\d\.\d GB"):
         bench_decode(plan, free=lambda _: 8_000_000_000)

@@ -1,0 +1,162 @@
+"""The torch backend's own parts: its cache, recorded passes, quantised weights."""
+
+import logging
+from dataclasses import replace
+
+import pytest
+import torch
+
+from engines.backends import Context, RequestError
+from engines.backends.cache import KeyValues
+from engines.backends.graphs import Graphs
+from engines.backends.torch import TorchBackend
+from engines.checkpoints import CheckpointError
+from engines.decoding import Request, decode
+from engines.memory import NotEnoughMemoryError
+from engines.precision import fastest, suited
+from engines.quantise import quantise
+from engines.schedule import Exactly, Schedule, Threshold
+from tests.engines.published import llada_shape, write_llada
+from tests.engines.test_backends import FORBIDDEN, REQUESTS, responses
+
+CPU = torch.device("cpu")
+
+
+class Recorder:
+    """Records on the CPU as CUDA graphs do: fixed inputs, one output that is overwritten."""
+
+    def __init__(self):
+        self.recorded = self.replayed = 0
+
+    def __call__(self, compute):
+        self.recorded += 1
+        output = compute().clone()
+
+        def replay():
+            self.replayed += 1
+            output.copy_(compute())
+
+        return replay, output
+
+
+@pytest.fixture(scope="module")
+def bidirectional(tmp_path_factory):
+    return write_llada(tmp_path_factory.mktemp("llada"), llada_shape(n_kv_heads=2))
+
+
+def test_recorded_passes_decode_what_plain_ones_do(tiny_lm):
+    recorder = Recorder()
+    plain = TorchBackend(tiny_lm, block_causal=True, forbidden=FORBIDDEN)
+    recorded = TorchBackend(
+        tiny_lm, block_causal=True, forbidden=FORBIDDEN, room=(2, 300), capture=recorder
+    )
+    for _ in range(2):
+        assert responses(recorded, REQUESTS) == responses(plain, REQUESTS)
+    assert 0 < recorder.recorded < recorder.replayed
+
+
+@pytest.mark.parametrize("cache", ["none", "prefix", "dual"])
+def test_recorded_passes_of_a_bidirectional_model_decode_what_plain_ones_do(bidirectional, cache):
+    recorder = Recorder()
+    requests = [
+        Request(Context((3, 4, 5)), Schedule(16, 8, Exactly(2), cache)),
+        Request(Context((6,) * 9), Schedule(24, 8, Threshold(0.3), cache, cfg_scale=0.5)),
+    ]
+    plain, recorded = (TorchBackend(bidirectional, capture=capture) for capture in (None, recorder))
+    assert responses(recorded, requests) == responses(plain, requests)
+    assert recorder.replayed
+
+
+def test_recordings_are_dropped_when_the_memory_they_use_moves(tiny_lm):
+    recorder = Recorder()
+    backend = TorchBackend(tiny_lm, block_causal=True, capture=recorder)
+    short = Request(Context((2,)), Schedule(8, 4, Exactly(1)))
+    before = responses(backend, [short])
+    recorded = recorder.recorded
+    list(decode(backend, [short, replace(short, context=Context((2,) * 240))]))
+    assert responses(backend, [short]) == before
+    assert recorder.recorded > recorded
+
+
+def test_recordings_are_bounded_and_the_oldest_go_first():
+    recorder = Recorder()
+    graphs = Graphs(lambda x, first, length: x * length, recorder)
+    for length in [*range(40), 39, 0]:
+        assert graphs(torch.ones(2), first=0, length=length).tolist() == [length, length]
+    assert recorder.recorded == 41
+
+
+def test_a_device_that_cannot_record_computes_plainly_and_says_so_once(caplog):
+    def unable(compute):
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    graphs = Graphs(lambda x, first, length: x + 1, unable)
+    with caplog.at_level(logging.WARNING):
+        assert [graphs(torch.zeros(n), first=0, length=1).sum().item() for n in (1, 2)] == [1, 2]
+    (record,) = caplog.records
+    assert "without CUDA graphs, which is slower: operation not permitted" in record.getMessage()
+
+
+def test_memory_that_is_there_is_not_moved():
+    cache = KeyValues(llada_shape(), dtype=torch.float32, device=CPU, rows=2, positions=300)
+    at = cache.k.data_ptr()
+    rows = [cache.take(300), cache.take(511)]
+    assert rows == [0, 1]
+    assert cache.k.data_ptr() == at
+    cache.give(rows)
+    assert cache.take(1) == 0
+
+
+def test_a_cache_that_grows_keeps_what_it_holds():
+    cache = KeyValues(llada_shape(), dtype=torch.float32, device=CPU)
+    row = cache.take(10)
+    cache.k[:, row, :10] = 7
+    cache.take(1000)
+    assert (cache.k[:, row, :10] == 7).all()
+    assert cache.k.shape[1:3] == (2, 1024)
+
+
+def test_a_cache_that_does_not_fit_says_what_it_needs():
+    cache = KeyValues(llada_shape(), dtype=torch.float32, device=CPU)
+    with pytest.raises(NotEnoughMemoryError, match=r"need \d+\.\d GB for keys and values"):
+        cache.take(10**12)
+
+
+def test_a_prompt_over_the_context_length_names_both(bidirectional):
+    backend = TorchBackend(bidirectional)
+    asked = Request(Context((1,) * 5000), Schedule(32, 32, cache="dual"))
+    with pytest.raises(RequestError, match="5032 positions asked for, the model has 4096"):
+        list(decode(backend, [asked]))
+
+
+def test_int8_changes_little(tmp_path):
+    pytest.importorskip("torchao")
+    shape = llada_shape(d_model=128, mlp_hidden_size=256)
+    model = write_llada(tmp_path / "llada", shape)
+    ids = torch.arange(20)[None]
+    exact = model.logits(model(model.embed(ids)))
+    quantised = quantise(model, "int8", "cpu")
+    rough = quantised.logits(quantised(quantised.embed(ids)))
+    assert 0 < (rough - exact).abs().max() < 0.1 * exact.abs().max()
+    assert type(quantised.blocks[0].q_proj.weight.data) is not torch.Tensor
+    assert quantised.model.transformer.wte.weight.dtype == torch.float32
+    request = Request(Context((1, 2)), Schedule(16, 8, Exactly(4), "dual"))
+    (made,) = responses(TorchBackend(quantised), [request])
+    assert sum(len(tokens) for tokens, _ in made) == 16
+
+
+def test_int4_on_the_cpu_is_refused_with_what_would_do(bidirectional):
+    with pytest.raises(CheckpointError, match=r'set engine\.quantise = "int8"'):
+        quantise(bidirectional, "int4", "cpu")
+
+
+def test_quantising_without_torchao_names_the_extra(bidirectional, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "torchao.quantization", None)
+    with pytest.raises(CheckpointError, match=r"install assistant\[quantise\]"):
+        quantise(bidirectional, "int8", "cpu")
+
+
+def test_nothing_is_computed_in_half_precision_on_a_processor():
+    assert suited(torch.float32, "cpu") is torch.float32
+    assert suited(torch.float16, "cpu") is suited(torch.bfloat16, "cpu") is fastest("cpu")
+    assert fastest("cpu") in (torch.float32, torch.bfloat16)
