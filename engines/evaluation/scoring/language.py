@@ -54,7 +54,7 @@ def _words(sentence: str) -> list[str]:
 
 @cache
 def _languages() -> tuple[Callable[[], Any], type[Exception]]:
-    """The detector of langdetect with its inner loops in numpy, number for number the same."""
+    """The detector of langdetect, number for number, but inner loops in numpy and words kept."""
     try:
         from langdetect.detector import Detector
         from langdetect.detector_factory import PROFILES_DIRECTORY, DetectorFactory
@@ -66,7 +66,18 @@ def _languages() -> tuple[Callable[[], Any], type[Exception]]:
     factory.set_seed(_SEED)
     known: dict[str, Floats] = {}  # n-gram to its frequency in each language
 
+    @lru_cache(maxsize=65536)
+    def grams(piece: str) -> list[str]:
+        once = Detector(factory)
+        once.text = piece
+        return list(once._extract_ngrams())  # noqa: SLF001 - a space ends what n-grams know of
+
     class Quick(Detector):  # type: ignore[misc]
+        def _extract_ngrams(self) -> list[str]:
+            *pieces, last = self.text.split(" ")
+            found = [gram for piece in pieces for gram in grams(f"{piece} ")]
+            return found + grams(last)
+
         def _init_probability(self) -> Floats:
             return np.full(len(self.langlist), 1.0 / len(self.langlist))
 
