@@ -2,13 +2,15 @@
 
 import json
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from engines.evaluation.scoring import counted
 
 Floats = NDArray[np.float64]
 
@@ -102,10 +104,8 @@ def read_run(folder: Path) -> Run:
     )
 
 
-def compare(
-    first: Run, second: Run, *, counted: Collection[str] | None = None, seed: int = 0
-) -> Comparison:
-    """The paired differences of two runs; `counted` names the subsets of the overall figure.
+def compare(first: Run, second: Run, *, seed: int = 0) -> Comparison:
+    """The paired differences of two runs, of each subset and of those that make the overall.
 
     Only items scored in both are compared. Raises `ComparisonError` where there are none.
     """
@@ -114,6 +114,7 @@ def compare(
             f"{first.folder} is a run of {first.benchmark}, {second.folder} of {second.benchmark}"
         )
     rng = np.random.default_rng(seed)
+    counts = set(counted(first.items) if first.benchmark == "voicebench" else first.items)
     found: list[Difference] = []
     drawn: list[Floats] = []
     changed: list[str] = []
@@ -125,7 +126,7 @@ def compare(
         means = _bootstrap(values[:, 1] - values[:, 0], rng)
         title = first.titles.get(subset, subset)
         found.append(_difference(subset, title, values, means))
-        if counted is None or subset in counted:
+        if subset in counts:
             drawn.append(means)
         most = sorted(pairs, key=lambda key: -abs(pairs[key][1] - pairs[key][0]))
         changed += [key for key in most[:3] if pairs[key][0] != pairs[key][1]]
@@ -139,7 +140,7 @@ def compare(
         second=second.folder,
         benchmark=first.benchmark,
         subsets=tuple(found),
-        overall=_overall([one for one in found if counted is None or one.subset in counted], drawn),
+        overall=_overall([one for one in found if one.subset in counts], drawn),
         changed=tuple(changed),
         notes=tuple(_notes(first, second)),
     )

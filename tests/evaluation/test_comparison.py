@@ -12,7 +12,7 @@ from engines.evaluation.comparison import ComparisonError, compare, read_run
 
 
 def run(folder: Path, items: dict[str, float | None], **changes: object) -> Path:
-    kinds = {"openbookqa": "mcq", "alpacaeval": "open", "sd-qa": "qa"}
+    kinds = {"openbookqa": "mcq", "alpacaeval": "open", "alpacaeval_full": "open", "sd-qa": "qa"}
     subsets = dict.fromkeys(key.split("/")[0] for key in items)
     summary = {
         "benchmark": "voicebench",
@@ -90,14 +90,17 @@ def test_what_only_one_run_has_is_left_out_and_said(tmp_path):
     )
 
 
-def test_only_the_counted_subsets_make_the_overall(tmp_path):
+def test_only_the_subsets_of_the_leaderboard_make_the_overall(tmp_path):
     items = {}
-    for subset in ("openbookqa", "alpacaeval", "sd-qa"):
+    for subset in ("openbookqa", "alpacaeval", "alpacaeval_full", "sd-qa"):
         items |= numbered(subset, [1, 1])
     a = read_run(run(tmp_path / "a", items))
-    found = compare(a, a, counted={"openbookqa", "sd-qa"})
+    found = compare(a, a)
+    assert [one.subset for one in found.subsets] == list(
+        dict.fromkeys(k.split("/")[0] for k in items)
+    )
     assert found.overall is not None
-    assert (found.overall.title, found.overall.first) == ("mean of 2", 100)
+    assert (found.overall.title, found.overall.n) == ("mean of 3", 6)
 
 
 def test_runs_of_two_benchmarks_or_without_common_items_are_refused(tmp_path):

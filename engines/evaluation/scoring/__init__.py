@@ -5,7 +5,7 @@ Each rule takes response lines as the benchmark publishes them and returns a `Re
 
 from engines.evaluation.scoring import bbh, harm, ifeval, mcq, mmau, mmsu, open_ended, qa
 from engines.evaluation.scoring.result import Result, Row, RowsError, Scorer
-from engines.evaluation.scoring.voicebench import KINDS, TASKS, headline, overall
+from engines.evaluation.scoring.voicebench import KINDS, TASKS, counted, headline, overall
 
 __all__ = [
     "KINDS",
@@ -15,6 +15,7 @@ __all__ = [
     "Row",
     "RowsError",
     "Scorer",
+    "counted",
     "headline",
     "overall",
 ]

@@ -1,6 +1,6 @@
 """Which rule each subset of VoiceBench has, and the overall figure of its leaderboard."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from engines.evaluation.scoring.result import Result
 
@@ -53,16 +53,14 @@ def headline(result: Result) -> float | None:
     return sum(found) / len(found) * (_OPEN_SCALE if result.name == "open" else 1)
 
 
-def overall(results: Mapping[str, Result]) -> float | None:
-    """The mean of the nine tasks in percent, from results by subset; `None` while one is missing.
+def counted(subsets: Collection[str]) -> list[str]:
+    """Which nine subsets make the overall figure: with `alpacaeval_full` where there is one."""
+    full = {task: f"{task}_full" for task in TASKS}
+    return [full[task] if full[task] in subsets else task for task in TASKS]
 
-    `alpacaeval_full` is taken where there is one, as on the leaderboard.
-    """
-    found = []
-    for task in TASKS:
-        result = results.get(f"{task}_full") or results.get(task)
-        figure = None if result is None else headline(result)
-        if figure is None:
-            return None
-        found.append(figure)
-    return sum(found) / len(found)
+
+def overall(results: Mapping[str, Result]) -> float | None:
+    """The mean of the nine tasks in percent, from results by subset; `None` while one is missing."""
+    figures = [headline(results[name]) for name in counted(results) if name in results]
+    found = [figure for figure in figures if figure is not None]
+    return sum(found) / len(found) if len(found) == len(TASKS) else None
