@@ -60,7 +60,7 @@ def counted(subsets: Collection[str]) -> list[str]:
 
 
 def overall(results: Mapping[str, Result]) -> float | None:
-    """The mean of the nine tasks in percent, from results by subset; `None` while one is missing."""
+    """The mean of the nine tasks in percent, by subset; `None` while one has no figure."""
     figures = [headline(results[name]) for name in counted(results) if name in results]
     found = [figure for figure in figures if figure is not None]
     return sum(found) / len(found) if len(found) == len(TASKS) else None
