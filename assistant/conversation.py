@@ -13,7 +13,7 @@ from assistant.courtesy import polite
 from assistant.loading import BoundHandler
 from assistant.matching import MAX_CHARS, Match, Matcher
 from assistant.slots import SlotType, slot_types
-from assistant.templates import compile_template
+from assistant.templates import compile_template, declared_kinds
 from assistant.tools import Earlier
 
 MAX_EARLIER = 8
@@ -105,8 +105,9 @@ class Conversation:
 def _taker(ask: Ask, bound: BoundHandler, rules: Mapping[str, str], config: object) -> BoundHandler:
     """Make the handler that takes the answer."""
     run = ask.then or bound.handler.run
-    types = slot_types(run, config)
     sources = tuple(ask.expects)
+    kinds = declared_kinds((*sources, *bound.handler.templates), rules)
+    types = slot_types(run, config, kinds)
     if not sources:
         sources, types = (_ANYTHING,), {"answer": slot_types(_anything, None)["answer"]}
     templates = tuple(compile_template(each, types, rules) for each in sources)

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from assistant import spoken
+from assistant.nodes import Choice, Series, Slot, Text
 from assistant.slots import SlotType
-from assistant.templates import Choice, Series, Slot, Template, Text
+from assistant.templates import Template
 from engines.checkpoints import Checkpoint
 from engines.diffa import Prefix
 from engines.lattice import Lattice, LatticeBuilder, Path, Span

@@ -12,8 +12,8 @@ from assistant.origins import BrokenPluginError, Origin, find_origins, location
 from assistant.plugin import API_VERSION, Handler, Plugin
 from assistant.reach import check_filters
 from assistant.settings import PluginSettings
-from assistant.slots import slot_types
-from assistant.templates import Template, compile_template
+from assistant.slots import SlotType, slot_types
+from assistant.templates import Template, compile_template, declared_kinds
 
 __all__ = ["BoundHandler", "LoadProblem", "LoadedPlugin", "load_plugins", "location"]
 
@@ -178,7 +178,7 @@ def _bind(
         if names.count(handler.name) > 1:
             twice = f"{handler.source} two handlers are named {handler.name!r}"
             raise BrokenPluginError(twice)
-    handlers = tuple(_bind_handler(plugin, handler, config) for handler in plugin.handlers)
+    handlers = _bind_handlers(plugin, config)
     _check_examples(plugin, handlers, as_configured=not table)
     topics = _topics(plugin, config, granted)
     return LoadedPlugin(plugin, config, handlers, topics, origin, fingerprint)
@@ -191,7 +191,7 @@ def _check_examples(
     if not as_configured:
         try:
             default = _config(plugin, None)
-            handlers = [_bind_handler(plugin, handler, default) for handler in plugin.handlers]
+            handlers = _bind_handlers(plugin, default)
         except BrokenPluginError:
             return  # it has no default configuration: some setting must be given
     for bound in handlers:
@@ -227,10 +227,18 @@ def _config(plugin: Plugin, table: Mapping[str, Any] | None) -> Any:
         raise BrokenPluginError(f"{name}: {first['msg']}") from error
 
 
-def _bind_handler(plugin: Plugin, handler: Handler, config: object) -> BoundHandler:
+def _bind_handlers(plugin: Plugin, config: object) -> tuple[BoundHandler, ...]:
+    known: dict[int, tuple[Any, SlotType]] = {}
+    return tuple(_bind_handler(plugin, handler, config, known) for handler in plugin.handlers)
+
+
+def _bind_handler(
+    plugin: Plugin, handler: Handler, config: object, known: dict[int, tuple[Any, SlotType]]
+) -> BoundHandler:
     try:
         _check_shape(handler)
-        types = slot_types(handler.run, config)
+        kinds = declared_kinds(handler.templates, plugin.rules)
+        types = slot_types(handler.run, config, kinds, known)
         templates = tuple(
             compile_template(source, types, plugin.rules) for source in handler.templates
         )

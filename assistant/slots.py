@@ -1,5 +1,6 @@
 """Slots typed by a handler's signature: what may be said, and the value it becomes."""
 
+import contextlib
 import inspect
 import re
 import types
@@ -7,12 +8,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import time, timedelta
 from enum import Enum
+from fractions import Fraction
 from functools import partial
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from assistant import spoken
 
-Words = Iterable[str] | Mapping[str, Iterable[str]]
+Words = Iterable[Any] | Mapping[Any, Iterable[str] | str]
 """Spoken values; a mapping gives each value its synonyms, which are spoken instead of it."""
 
 
@@ -30,10 +32,10 @@ class Choices:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Bounds of an `int` slot, both included: `Annotated[int, Range(0, 100)]`."""
+    """Bounds of an `int` or `float` slot, both included: `Annotated[int, Range(0, 100)]`."""
 
-    low: int
-    high: int
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -74,6 +76,7 @@ class SlotType:
     """Any words at all are accepted."""
 
 
+BOUNDARY = r"\b"
 _ANYTHING = r"\w+(?: \w+)*?"
 _TEXTS: tuple[str, ...] = (
     *("milk", "bread", "apples", "coffee", "paper towels", "the laundry", "call mom", "pizza"),
@@ -82,18 +85,30 @@ _TEXTS: tuple[str, ...] = (
 _MAX_LISTED = 200
 
 
-def slot_types(handler: Callable[..., Any], config: object) -> dict[str, SlotType]:
+def slot_types(
+    handler: Callable[..., Any],
+    config: object,
+    kinds: Mapping[str, str] | None = None,
+    known: dict[int, tuple[Any, SlotType]] | None = None,
+) -> dict[str, SlotType]:
     """Read the slot types of `handler` from its signature, in order; the turn is not one.
 
-    Raises `TypeError` or `ValueError` naming the parameter whose type cannot be a slot.
+    `kinds` are what templates say of parameters that are not annotated. `known` remembers the
+    annotations of one plugin, so that those that are the same object give the same type. Raises
+    `TypeError` or `ValueError` naming the parameter whose type cannot be a slot.
     """
     hints = get_type_hints(handler, include_extras=True)
+    hints = {**{name: _kind(name, kind) for name, kind in (kinds or {}).items()}, **hints}
+    known = {} if known is None else known
     found = {}
     for name in [*inspect.signature(handler).parameters][1:]:
         if name not in hints:
             raise TypeError(f"slot {name!r} has no type annotation")
+        hint = hints[name]
         try:
-            found[name] = slot_type(hints[name], config)
+            if id(hint) not in known:
+                known[id(hint)] = (hint, slot_type(hint, config))
+            found[name] = known[id(hint)][1]
         except (TypeError, ValueError, AttributeError, NameError) as error:
             raise TypeError(f"slot {name!r}: {error}") from error
     return found
@@ -116,6 +131,22 @@ def slot_type(hint: Any, config: object) -> SlotType:
     if hint in _PLAIN:
         return _PLAIN[hint]
     raise TypeError(f"{hint} cannot be a slot; use Annotated with a Converter")
+
+
+def with_endings(kind: SlotType, endings: tuple[str, ...]) -> SlotType:
+    """Let letters follow the words of a slot: the "s" of "two lattes"."""
+
+    def parse(words: str) -> Any:
+        for ending in sorted(endings, key=len, reverse=True):
+            if words.endswith(ending):
+                with contextlib.suppress(ValueError, KeyError):
+                    return kind.parse(words.removesuffix(ending))
+        raise ValueError(f"{words!r} does not end in one of {endings}")
+
+    some = "|".join(re.escape(ending) for ending in endings)
+    pattern = rf"(?:{kind.pattern.removesuffix(BOUNDARY)})(?:{some})\b"
+    values = tuple(value + ending for value in kind.values for ending in endings)
+    return replace(kind, pattern=pattern, parse=parse, values=values)
 
 
 def jsonable(slots: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,7 +177,7 @@ def _annotated(base: Any, notes: list[Any], config: object) -> SlotType:
             case Choices(words=words):
                 return _listed(base, words(config) if callable(words) else words)
             case Range(low=low, high=high):
-                return _whole(low, high)
+                return _decimals(low, high) if base is float else _whole(int(low), int(high))
             case Samples(texts=texts):
                 return replace(slot_type(base, config), values=texts)
             case _:
@@ -156,17 +187,17 @@ def _annotated(base: Any, notes: list[Any], config: object) -> SlotType:
 
 def _listed(base: Any, words: Words) -> SlotType:
     """Build a list of strings, or give the values of a `Literal` or `Enum` their synonyms."""
-    synonyms = (
-        {str(value): tuple(said) for value, said in words.items()}
-        if isinstance(words, Mapping)
-        else {str(value): () for value in words}
-    )
+    table = words if isinstance(words, Mapping) else dict.fromkeys(words, ())
+    synonyms = {
+        _name(value): (said,) if isinstance(said, str) else tuple(said)
+        for value, said in table.items()
+    }
     if get_origin(base) is Literal:
         values = {str(value): value for value in get_args(base)}
     elif isinstance(base, type) and issubclass(base, Enum):
         values = {_enum_words(member): member for member in base}
     else:
-        values = {name: name for name in synonyms}
+        values = {_name(value): str(value) if base is str else value for value in table}
     if unknown := synonyms.keys() - values.keys():
         raise ValueError(f"synonyms for {sorted(unknown)}, which are none of {sorted(values)}")
     return _choices(values, synonyms)
@@ -186,7 +217,17 @@ def _choices(values: Mapping[str, Any], synonyms: Mapping[str, tuple[str, ...]])
     texts = tuple(
         spoken.normalise(said) for name in values for said in synonyms.get(name) or (name,)
     )
-    return SlotType(rf"(?:{pattern})\b", table.__getitem__, texts)
+    return SlotType(rf"(?:{pattern}){BOUNDARY}", table.__getitem__, texts)
+
+
+def _kind(name: str, kind: str) -> Any:
+    if kind not in _KINDS:
+        raise ValueError(f"slot {name!r}: {kind!r} is no kind of slot; use {', '.join(_KINDS)}")
+    return _KINDS[kind]
+
+
+def _name(value: object) -> str:
+    return _enum_words(value) if isinstance(value, Enum) else str(value)
 
 
 def _enum_words(member: Enum) -> str:
@@ -204,6 +245,20 @@ def _whole(low: int, high: int) -> SlotType:
     step = max(1, (high - low) // _MAX_LISTED)
     said = tuple(spoken.say_number(number) for number in range(low, high + 1, step))
     return SlotType(spoken.NUMBER, partial(_within, low, high), said)
+
+
+def _decimal_within(low: float, high: float, words: str) -> float:
+    number = spoken.parse_decimal(words)
+    if not low <= number <= high:
+        raise ValueError(f"{number} is not between {low} and {high}")
+    return number
+
+
+def _decimals(low: float, high: float) -> SlotType:
+    step = (high - low) / 40 or 1.0
+    numbers = (Fraction(str(round(low + step * place, 1))) for place in range(41))
+    said = dict.fromkeys(spoken.say_decimal(each) for each in numbers if low <= each <= high)
+    return SlotType(spoken.DECIMAL, partial(_decimal_within, low, high), tuple(said))
 
 
 def _durations() -> Iterable[str]:
@@ -234,3 +289,5 @@ _PLAIN: dict[Any, SlotType] = {
     timedelta: SlotType(spoken.DURATION, spoken.parse_duration, tuple(dict.fromkeys(_durations()))),
     time: SlotType(spoken.TIME, spoken.parse_time, tuple(_times())),
 }
+_KINDS: dict[str, Any] = {"text": str, "number": int, "int": int, "float": float}
+_KINDS |= {"duration": timedelta, "time": time}

@@ -7,7 +7,7 @@ a bounded set of *skeletons*: its wordings, with the slots still open as `{name}
 import itertools
 import random
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import prod
@@ -27,7 +27,8 @@ from hassil.parse_expression import parse_sentence
 from hassil.parser import ParseError
 
 from assistant import spoken
-from assistant.slots import SlotType
+from assistant.nodes import Choice, Node, Series, Slot, Text, attached
+from assistant.slots import SlotType, with_endings
 
 _SPACE = r"(?: |(?<= )|\A|\Z)"
 """A space of the template: none is needed where an optional part before or after was not said."""
@@ -35,37 +36,6 @@ _MAX_DEPTH = 20
 Picks = tuple[int, ...]
 """One wording: the option taken at each of a template's choices."""
 _PLACEHOLDER = re.compile(r"(\{\w+\})")
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """Words."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """A slot by its name."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """Parts, one after the other."""
-
-    parts: "tuple[Node, ...]"
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One of some parts."""
-
-    options: "tuple[Node, ...]"
-
-
-Node = Text | Slot | Series | Choice
 
 
 @dataclass(frozen=True)
@@ -79,7 +49,7 @@ class Template:
     @cached_property
     def slots(self) -> frozenset[str]:
         """The names of the slots that occur in it."""
-        return frozenset(_slot_names(self.tree))
+        return frozenset(slot.name for slot in _slots(self.tree))
 
     @cached_property
     def certain_slots(self) -> frozenset[str]:
@@ -150,14 +120,26 @@ def compile_template(
 ) -> Template:
     """Read a template; raises `ValueError` that says what is wrong with it."""
     tree = _parse(source, rules, depth=0)
-    if unknown := sorted(set(_slot_names(tree)) - types.keys()):
+    if unknown := sorted({slot.name for slot in _slots(tree)} - types.keys()):
         raise ValueError(
             f"template {source!r}: no parameter of the handler is named {unknown[0]!r}"
         )
-    template = Template(source, tree, types)
+    ended = {slot.name: slot.endings for slot in _slots(tree) if any(slot.endings)}
+    own = {name: with_endings(types[name], endings) for name, endings in ended.items()}
+    template = Template(source, tree, {**types, **own})
     if template.match("") is not None:
         raise ValueError(f"template {source!r} matches silence")
     return template
+
+
+def declared_kinds(sources: Iterable[str], rules: Mapping[str, str]) -> dict[str, str]:
+    """Say which kinds templates give their slots, as in `{item:text}`; raises `ValueError`."""
+    kinds: dict[str, str] = {}
+    for source in sources:
+        for slot in _slots(_parse(source, rules, depth=0)):
+            if slot.kind and kinds.setdefault(slot.name, slot.kind) != slot.kind:
+                raise ValueError(f"template {source!r}: {slot.name!r} is of two kinds")
+    return kinds
 
 
 def open_slots(skeleton: str) -> list[str]:
@@ -184,7 +166,8 @@ def _convert(node: Expression, rules: Mapping[str, str], depth: int) -> Node:
         case TextChunk():
             return Text(_words(node.original_text))
         case ListReference():
-            return Slot(node.list_name)
+            kind = "" if node.slot_name == node.list_name else node.slot_name
+            return Slot(node.list_name, kind)
         case RuleReference():
             if node.rule_name not in rules:
                 raise ValueError(f"rule <{node.rule_name}> is not among the plugin's rules")
@@ -195,7 +178,7 @@ def _convert(node: Expression, rules: Mapping[str, str], depth: int) -> Node:
         case Alternative():
             return Choice(tuple(_convert(item, rules, depth) for item in node.items))
         case Sequence():
-            return Series(tuple(_convert(item, rules, depth) for item in node.items))
+            return Series(tuple(attached(_convert(item, rules, depth) for item in node.items)))
         case _:
             raise ValueError(f"{node} is not supported")
 
@@ -203,9 +186,13 @@ def _convert(node: Expression, rules: Mapping[str, str], depth: int) -> Node:
 @lru_cache(4096)
 def _words(text: str) -> str:
     """Normalise a piece of a template and keep the spaces at its ends."""
-    lead, trail = text[:1].isspace(), text[-1:].isspace()
+    lead, trail = _is_gap(text[:1]), _is_gap(text[-1:])
     words = spoken.normalise(text)
     return f"{' ' * lead}{words}{' ' * trail}" if words else " " * lead
+
+
+def _is_gap(char: str) -> bool:
+    return char != "" and not char.isalnum() and char != "'"
 
 
 def _regex(node: Node, types: Mapping[str, SlotType], numbers: Iterator[int]) -> str:
@@ -220,13 +207,13 @@ def _regex(node: Node, types: Mapping[str, SlotType], numbers: Iterator[int]) ->
             return f"(?:{'|'.join(_regex(option, types, numbers) for option in options)})"
 
 
-def _slot_names(node: Node) -> Iterator[str]:
+def _slots(node: Node) -> Iterator[Slot]:
     match node:
-        case Slot(name):
-            yield name
+        case Slot():
+            yield node
         case Series(parts) | Choice(parts):
             for part in parts:
-                yield from _slot_names(part)
+                yield from _slots(part)
         case Text():
             return
 

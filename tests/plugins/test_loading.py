@@ -61,6 +61,7 @@ def test_a_file_in_the_folder_is_a_plugin(tmp_path):
         (GOOD.replace("say hello", "say (hello"), 6, "say (hello"),
         (GOOD.replace("say hello", "say {word}"), 6, "is named 'word'"),
         (GOOD.replace("say hello", "say <word>"), 6, "rule <word>"),
+        (GOOD.replace("say hello", "say {word:blue}"), 6, "no kind of slot"),
         (GOOD.replace("say hello", "[hello]"), 6, "matches silence"),
         (GOOD.replace("turn: Turn", "turn: Turn, word: list"), 6, "cannot be a slot"),
         (GOOD.replace("turn: Turn", "turn: Turn, word: str"), 6, "unsaid"),

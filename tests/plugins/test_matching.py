@@ -52,6 +52,11 @@ def intents_for(annotation, template):
         (str, "the long way home", "the long way home"),
         (str | None, "home", "home"),
         (Annotated[str, Converter(str.upper)], "loud", "LOUD"),
+        (Annotated[str, Choices({"tv": ["telly"]})] | None, "telly", "tv"),
+        (Annotated[str, Choices({"tv": "telly"})], "telly", "tv"),
+        (Annotated[float, Range(0.5, 2.5)], "one point five", 1.5),
+        (Annotated[int, Choices([8, 12])], "twelve", 12),
+        (Literal[1, 2], "two", 2),
     ],
 )
 def test_a_slot_has_the_type_of_the_signature(annotation, said, value):
@@ -64,6 +69,7 @@ def test_a_slot_has_the_type_of_the_signature(annotation, said, value):
     ("annotation", "said"),
     [
         (Annotated[int, Range(0, 10)], "eleven"),
+        (Annotated[float, Range(0.5, 2.5)], "two point six"),
         (int, "many"),
         (Literal["on", "off"], "sideways"),
         (Annotated[int, Converter(int)], "word"),
@@ -89,6 +95,44 @@ def test_a_value_outside_the_type_is_no_match(annotation, said):
 def test_hassil_templates_match_whole_words(template, sentence, fits):
     matches = intents_for(Literal["kitchen"], template).match(sentence)
     assert any(match.confidence == 1.0 for match in matches) is fits
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "value"),
+    [
+        ("text", "oat milk", "oat milk"),
+        ("number", "twelve", 12),
+        ("float", "one point five", 1.5),
+        ("duration", "two minutes", timedelta(minutes=2)),
+        ("time", "half past six", time(6, 30)),
+    ],
+)
+def test_a_template_may_say_the_kind_of_a_slot(kind, said, value):
+    plugin = Plugin("probe")
+
+    @plugin.intent(f"note {{item:{kind}}} down")
+    async def handler(turn: Turn, item) -> None: ...
+
+    assert make(plugin).match(f"note {said} down")[0].slots == {"item": value}
+
+
+@pytest.mark.parametrize(
+    ("template", "sentence", "fits"),
+    [
+        ("two {slot}[s]", "two lattes", True),
+        ("two {slot}[s]", "two latte", True),
+        ("two {slot}[s] please", "two lattes please", True),
+        ("two {slot}(s|) please", "two latte please", True),
+        ("two {slot}[s] [please]", "two latteplease", False),
+        ("the {slot}'s foam", "the latte's foam", True),
+        ("two {slot}, please", "two latte please", True),
+    ],
+)
+def test_letters_may_follow_a_slot(template, sentence, fits):
+    intents = intents_for(Literal["latte", "flat white"], template)
+    matches = intents.match(sentence)
+    assert any(match.confidence == 1.0 for match in matches) is fits
+    assert all(intents.match(each.text) for each in intents.sentences())
 
 
 def test_polite_words_need_not_be_in_the_template():
