@@ -20,6 +20,10 @@ class LightsConfig:
     rooms: tuple[str, ...] = ROOMS
 
 
+def _topic(config: LightsConfig, room: str) -> str:
+    return config.topic.replace("{room}", room.replace(" ", "_"))
+
+
 Room = Annotated[str, Choices(lambda config: config.rooms)]
 State = Annotated[Literal["on", "off"], Choices({"on": ["on"], "off": ["off", "out"]})]
 
@@ -27,6 +31,7 @@ plugin = Plugin(
     "lights",
     about="switch and dim the lights",
     config=LightsConfig,
+    topics=lambda config: [_topic(config, room) for room in config.rooms],
     rules={
         "light": "(light|lights|lamp|lamps)",
         "in": "(in|of|for|at) [the|my]",
@@ -132,6 +137,6 @@ async def list_lights(turn: Turn[LightsConfig], state: State) -> str:
 
 
 async def _send(turn: Turn[LightsConfig], room: str, payload: object, state: str) -> None:
-    topic = turn.config.topic.replace("{room}", room.replace(" ", "_"))
+    topic = _topic(turn.config, room)
     await turn.mqtt.publish(topic, payload if isinstance(payload, dict) else str(payload))
     turn.store[room] = state

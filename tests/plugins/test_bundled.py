@@ -21,6 +21,13 @@ EXAMPLES = [
 ]
 
 
+@pytest.fixture
+def no_programs(tmp_path, monkeypatch):
+    """Keep the plugins from the players and the volume of the machine that runs the tests."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+
+@pytest.mark.usefixtures("no_programs")
 @pytest.mark.parametrize(("intent", "sentence", "slots"), EXAMPLES)
 async def test_every_example_is_answered_by_its_own_handler(assistant, intent, sentence, slots):
     turn = await assistant.hear(sentence)
