@@ -5,7 +5,6 @@ from types import ModuleType
 
 import pytest
 
-import assistant.testing
 from assistant.conflicts import conflicts
 from assistant.intents import Intents
 from assistant.loading import load_plugins
@@ -16,7 +15,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "plugins.md"
 SNIPPETS = re.findall(
     r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
 )
-DICE, HEATING, TEA, CONFTEST, TEST = SNIPPETS
+DICE, SAUNA, PIZZA, TEA, TEST = SNIPPETS
 
 
 def run(name, code, monkeypatch):
@@ -26,7 +25,7 @@ def run(name, code, monkeypatch):
     return module
 
 
-@pytest.mark.parametrize("code", [DICE, HEATING, TEA], ids=["dice", "heating", "tea"])
+@pytest.mark.parametrize("code", [DICE, SAUNA, PIZZA, TEA], ids=["dice", "sauna", "pizza", "tea"])
 async def test_every_plugin_on_the_page_answers_its_examples(assistant, monkeypatch, code):
     plugin = run("snippet", code, monkeypatch).plugin
     loaded, problems = load_plugins(PluginSettings(folder=Path("/nowhere")), extra=[plugin])
@@ -45,5 +44,13 @@ async def test_the_test_on_the_page_passes(assistant, monkeypatch):
     await module.test_tea_is_ready_after_four_minutes(assistant)
 
 
-def test_the_conftest_on_the_page_gives_the_fixture(monkeypatch):
-    assert run("conftest", CONFTEST, monkeypatch).assistant is assistant.testing.assistant
+async def test_the_conversation_on_the_page_takes_place(assistant, monkeypatch):
+    assistant.add(run("pizza", PIZZA, monkeypatch).plugin)
+    for said, reply in (
+        ("order a pizza", "Small or large?"),
+        ("a large one", "A large pizza, right?"),
+        ("yes", "It is on its way."),
+        ("order a small pizza", "A small pizza, right?"),
+        ("no", "No pizza, then."),
+    ):
+        assert (await assistant.hear(said)).reply == reply
