@@ -14,6 +14,9 @@ from assistant.cli.options import ConfigOption, SetOption, settings_from
 from assistant.errors import UserError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from assistant.intents import Intents
     from assistant.settings import Settings
     from assistant.understanding import Mind
@@ -101,10 +104,6 @@ async def _answer_all(files: list[str], settings: "Settings", *, as_json: bool) 
 
 async def _answer(file: str, mind: "Mind", intents: "Intents", settings: "Settings") -> Answered:
     from assistant.audio.files import load_audio
-    from assistant.audio.vad import holds_speech
-    from assistant.dialogue import NO_ANSWER, new_turn_id
-    from assistant.turn import Turn
-    from assistant.worker import Cancel
 
     limit_s = mind.longest_s
     recording = load_audio(file, limit_s)
@@ -112,9 +111,28 @@ async def _answer(file: str, mind: "Mind", intents: "Intents", settings: "Settin
         total = f"{recording.seconds_total:.0f} s"
         note = f"{file}: {total} long; only the first {limit_s:.0f} s are heard"
         typer.echo(f"assistant: {note}", err=True)
+    return await answer(file, recording.samples, mind, intents, settings)
+
+
+async def answer(
+    file: str,
+    samples: "NDArray[np.int16]",
+    mind: "Mind",
+    intents: "Intents",
+    settings: "Settings",
+) -> Answered:
+    """Answer one recording as the daemon would; raises `UserError` where nobody speaks in it.
+
+    `samples` are mono at 16 kHz, not longer than the mind hears; `intents` are started.
+    """
+    from assistant.audio.vad import holds_speech
+    from assistant.dialogue import NO_ANSWER, new_turn_id
+    from assistant.turn import Turn
+    from assistant.worker import Cancel
+
     started = time.perf_counter()
-    silent = not holds_speech(recording.samples, settings.vad, settings.endpoint.start_ms)
-    understood = None if silent else mind.understand(Cancel(), recording.samples)
+    silent = not holds_speech(samples, settings.vad, settings.endpoint.start_ms)
+    understood = None if silent else mind.understand(Cancel(), samples)
     if understood is None or not understood.transcript:
         raise UserError(f"{file}: no speech was heard in it")
     turn = Turn(new_turn_id(), settings.site, understood.transcript, understood.confidence)

@@ -2,24 +2,22 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from assistant.cli.listeners import answerer, peer, transcriber, understander
 from assistant.cli.train import told
 from assistant.errors import UserError
 
 if TYPE_CHECKING:
-    from assistant.intents import Intents
-    from engines.evaluation.commands import Reading
     from engines.evaluation.samples import Audio, Noise, Sample
 
 app = typer.Typer(help="Measure a model, and write its card.", no_args_is_help=True)
 
 NANO = Path(__file__).parents[2] / "engines" / "nano"
-_TRANSCRIPT_TOKENS = 64
+PLUGINS = Path(__file__).parents[2] / "plugins"
 _SHOWN_MEMBERS = 12
 
 ManifestArgument = Annotated[
@@ -52,6 +50,10 @@ def asr(
     limit: LimitOption = None,
     record: RecordOption = None,
     threads: ThreadsOption = 2,
+    other: Annotated[
+        str | None,
+        typer.Option("--peer", help="Also by pocketsphinx, faster-whisper or vosk."),
+    ] = None,
 ) -> None:
     """Word and character error rates, whole and by source, speaker and age."""
     with told(manifest):
@@ -59,13 +61,23 @@ def asr(
         from engines.evaluation.samples import read_samples
 
         samples = read_samples(manifest, limit)
-        hear = _transcriber(model, threads)
-        result = _measure(evaluate, samples, hear, _noise(noise, snr))
+        added = _noise(noise, snr)
+        rival = peer(other) if other else None
+        result = _measure(evaluate, samples, transcriber(model, threads), added)
         _finish(result, "asr", model, record)
+        if rival:
+            name, hear = rival
+            theirs = _measure(evaluate, samples, hear, added)
+            result["peer"] = {"name": name} | theirs
+            _finish(theirs, "asr", model, record and f"{record}, by {name}")
     if as_json:
         typer.echo(json.dumps(result, ensure_ascii=False))
         return
-    _show(result, {"word errors": "wer", "character errors": "cer"})
+    rates = {"word errors": "wer", "character errors": "cer"}
+    _show(result, rates)
+    if other:
+        typer.echo(f"The same by {result['peer']['name']}:")
+        _show(result["peer"], rates)
 
 
 @app.command(epilog="Example: assistant evaluate commands spoken/manifest.jsonl --plugins plugins")
@@ -88,13 +100,42 @@ def commands(
         from engines.evaluation.samples import read_samples
 
         samples = read_samples(manifest, limit)
-        understand = _understander(model, plugins, threads)
+        understand = understander(model, plugins, threads)
         result = _measure(evaluate, samples, understand, _noise(noise, snr))
         _finish(result, "commands", model, record)
     if as_json:
         typer.echo(json.dumps(result, ensure_ascii=False))
         return
     _show(result, {"right": "accuracy"})
+
+
+@app.command(epilog="Example: assistant evaluate questions runs/nano/heldout_questions")
+def questions(
+    manifest: Annotated[
+        Path, typer.Argument(help='JSON lines {"file", "accepted"}: words, one of them is enough.')
+    ],
+    plugins: Annotated[Path, typer.Option("--plugins", help="The plugins' folder.")] = PLUGINS,
+    model: ModelOption = NANO,
+    as_json: JsonOption = False,
+    noise: NoiseOption = None,
+    snr: SnrOption = 12.0,
+    limit: LimitOption = None,
+    record: RecordOption = None,
+    threads: ThreadsOption = 2,
+) -> None:
+    """How many questions the whole assistant answers acceptably, plugins and model together."""
+    with told(manifest):
+        from engines.evaluation.questions import evaluate
+        from engines.evaluation.samples import read_samples
+
+        samples = read_samples(manifest, limit)
+        with answerer(model, plugins, threads) as answer:
+            result = _measure(evaluate, samples, answer, _noise(noise, snr))
+        _finish(result, "questions", model, record)
+    if as_json:
+        typer.echo(json.dumps(result, ensure_ascii=False))
+        return
+    _show(result, {"acceptable": "accuracy"})
 
 
 @app.command(epilog="Example: assistant evaluate card")
@@ -126,65 +167,6 @@ def _noise(file: Path | None, snr_db: float) -> "Noise | None":
     from engines.evaluation.samples import Noise
 
     return Noise(load_audio(file, max_seconds=600).samples, snr_db) if file else None
-
-
-def _transcriber(model: Path, threads: int) -> Callable[["Audio"], str]:
-    """The engine's free transcript, no plugin asked."""
-    from engines.checkpoints import CheckpointError
-    from engines.diffa import Ask, Engine
-
-    try:
-        engine = Engine.load(model, threads=threads)
-    except CheckpointError as error:
-        raise UserError(f"--model: {error}") from error
-    schedule = replace(engine.schedule, max_new_tokens=_TRANSCRIPT_TOKENS)
-
-    def hear(audio: "Audio") -> str:
-        ask = Ask("transcribe", engine.encode(audio), schedule=schedule)
-        return "".join(block.text for block in engine.generate([ask])).strip()
-
-    return hear
-
-
-def _understander(model: Path, plugins: Path, threads: int) -> Callable[["Audio"], "Reading"]:
-    """What the daemon would do: the transcript, weighed against the sentences of the plugins."""
-    from assistant.settings import load
-    from assistant.slots import jsonable
-    from assistant.understanding import load_mind
-    from assistant.worker import Cancel
-    from engines.evaluation.commands import Reading
-
-    settings = load(None, {"engine": {"model": model, "threads": threads}})
-    intents = load_folder(plugins)
-    mind = load_mind(settings, intents)
-
-    def understand(audio: "Audio") -> Reading:
-        transcript = mind.understand(Cancel(), audio).transcript
-        found = intents.match(transcript) if transcript else []
-        if not found:
-            return Reading(transcript, None, {})
-        return Reading(transcript, found[0].intent, jsonable(found[0].slots))
-
-    return understand
-
-
-def load_folder(folder: Path) -> "Intents":
-    """Load the plugins of one folder and no others; raises `UserError` when one is broken."""
-    from assistant.intents import Intents
-    from assistant.loading import load_plugins
-    from assistant.settings import load
-
-    if not folder.is_dir():
-        raise UserError(f"--plugins {folder}: no such folder")
-    settings = load(None, {"plugins": {"folder": folder}})
-    loaded, problems = load_plugins(settings.plugins)
-    home = folder.resolve()
-    inside = [each for each in loaded if Path(each.plugin.source).resolve().is_relative_to(home)]
-    if not inside:
-        reason = next((str(each) for each in problems), "it holds no plugin")
-        raise UserError(f"--plugins {folder}: {reason}")
-    state, timeout_s = settings.state_folder, settings.plugins.timeout_s
-    return Intents(inside, problems, state_folder=state, timeout_s=timeout_s)
 
 
 def _finish(result: dict[str, Any], kind: str, model: Path, name: str | None) -> None:

@@ -50,7 +50,8 @@ def render(measured: Mapping[str, Any]) -> str:
     return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
         size=_size(training),
         asr=_asr(measured.get("asr", {})),
-        commands=_commands(measured.get("commands", {})),
+        commands=_accuracies(measured.get("commands", {}), "commands", "right"),
+        questions=_accuracies(measured.get("questions", {}), "questions", "acceptable"),
         speed=_speed(measured.get("speed", {})),
         training=_training(training),
     )
@@ -79,12 +80,12 @@ def _asr(results: Mapping[str, Any]) -> str:
     return "\n".join([*head, *rows]) if rows else _NOT_YET
 
 
-def _commands(results: Mapping[str, Any]) -> str:
+def _accuracies(results: Mapping[str, Any], what: str, right: str) -> str:
     rows = [
         f"| {name} | {each['n']} | {_share(each, 'accuracy')} |"
         for name, each in sorted(results.items())
     ]
-    head = ["| recordings | commands | right |", "| --- | --- | --- |"]
+    head = [f"| recordings | {what} | {right} |", "| --- | --- | --- |"]
     return "\n".join([*head, *rows]) if rows else _NOT_YET
 
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engines.evaluation.intervals import interval
-from engines.evaluation.samples import GROUPS, Audio, ManifestError, Noise, Sample, heard
+from engines.evaluation.samples import Audio, ManifestError, Noise, Sample, heard
+from engines.evaluation.verdicts import Verdict, summary
 from engines.training.text import spoken
 
 NONE = "out of domain"
@@ -19,13 +19,6 @@ class Reading:
     intent: str | None
     """`plugin.handler`; none where no plugin would answer."""
     slots: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    sample: Sample
-    reading: Reading
-    right: bool
 
 
 def evaluate(
@@ -45,18 +38,13 @@ def evaluate(
     if not labelled:
         raise ManifestError('no line of the manifest has an "intent" (a name, or null)')
     unreadable: list[str] = []
-    judged = []
+    verdicts = []
     for sample, audio in heard(labelled, noise, unreadable):
         reading = understand(audio)
-        judged.append(_Judged(sample, reading, is_right(reading, sample.about)))
+        right = is_right(reading, sample.about)
+        verdicts.append(Verdict(sample, right, _mistake(sample.about, reading)))
         tick()
-    by = {
-        group: {name: _accuracy(members) for name, members in _groups(judged, group)}
-        for group in GROUPS
-        if any(group in each.sample.about for each in judged)
-    }
-    wrong = [_mistake(each) for each in judged if not each.right]
-    return {**_accuracy(judged), "by": by, "wrong": wrong, "unreadable": unreadable}
+    return {**summary(verdicts, unnamed={"intent": NONE}), "unreadable": unreadable}
 
 
 def is_right(reading: Reading, label: Mapping[str, Any]) -> bool:
@@ -84,25 +72,8 @@ def _said(value: Any) -> str:
     return spoken(text) or text.strip().lower()
 
 
-def _accuracy(judged: Sequence[_Judged]) -> dict[str, Any]:
-    counts = [(str(e.sample.about.get("speaker", "")), float(e.right), 1.0) for e in judged]
-    share = sum(each.right for each in judged) / max(1, len(judged))
-    return {"accuracy": round(share, 4), "n": len(judged), "accuracy_interval": interval(counts)}
-
-
-def _groups(judged: Sequence[_Judged], group: str) -> list[tuple[str, list[_Judged]]]:
-    members: dict[str, list[_Judged]] = {}
-    for each in judged:
-        name = each.sample.about.get(group)
-        unnamed = NONE if group == "intent" else "unknown"
-        members.setdefault(unnamed if name in (None, "") else str(name), []).append(each)
-    return sorted(members.items())
-
-
-def _mistake(judged: _Judged) -> dict[str, Any]:
-    label, reading = judged.sample.about, judged.reading
+def _mistake(label: Mapping[str, Any], reading: Reading) -> dict[str, Any]:
     return {
-        "file": judged.sample.name,
         "wanted": {"intent": label["intent"], "slots": label.get("slots") or {}},
         "got": {"intent": reading.intent, "slots": dict(reading.slots)},
         "transcript": reading.transcript,

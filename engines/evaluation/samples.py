@@ -17,7 +17,7 @@ from engines.training.speech import read_speech
 Audio = NDArray[np.int16]
 """Mono samples at 16 kHz."""
 
-GROUPS = ("source", "speaker", "age", "intent")
+GROUPS = ("kind", "source", "speaker", "age", "intent")
 """What results are also given by, where the manifest tells."""
 
 

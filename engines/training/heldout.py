@@ -4,6 +4,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from engines.training import requests
 from engines.training.speech import held_out, read_speech
 from engines.training.text import read_jsonl, sentences, spoken
 from engines.training.voices import SAMPLE_RATE_HZ, VoiceError, held_out_voices, speak
@@ -37,6 +39,15 @@ def held_out_sentences(
     return [
         *rng.sample(rows, min(len(rows), counts["text"])),
         *rng.sample(commands, min(len(commands), counts["plugins"])),
+    ]
+
+
+def held_out_questions(count: int, seed: int) -> list[Mapping[str, Any]]:
+    """Facts, sums, small talk and what must be refused, with the words accepted as an answer."""
+    drawn = (each for each in requests.evaluation(2 * count, seed) if each.kind != "command")
+    return [
+        {"text": each.text, "kind": each.kind, "accepted": list(each.accepted)}
+        for each in islice(drawn, count)
     ]
 
 

@@ -23,6 +23,7 @@ from engines.training.corpus import CorpusError
 from engines.training.drafts import Draft, replace_text
 from engines.training.heldout import (
     MANIFEST,
+    held_out_questions,
     held_out_sentences,
     keep,
     strangers_say,
@@ -42,6 +43,7 @@ from engines.training.vocabulary import train_tokenizer
 
 SPEECH, HUMAN, WORDS = "speech", "human", "words"
 HELD_OUT_SYNTHETIC, HELD_OUT_HUMAN = "heldout_synthetic", "heldout_human"
+HELD_OUT_QUESTIONS = "heldout_questions"
 PAIRS, TOKENIZER = "pairs.jsonl", "tokenizer.json"
 _PROGRESS = "progress.json"
 _SENTENCE_WEIGHT, _TEMPLATE_WEIGHT = 0.15, 1.5
@@ -129,6 +131,11 @@ def _prepare(data: Path, run: Path, stage: SpeechStage, templates: Templates) ->
             chosen = held_out_sentences(text, said, stage.held_out, stage.seed)
             counts = keep(unheard_voices_say(chosen), draft)
     yield Step(HELD_OUT_SYNTHETIC, 1, 1, counts)
+    if not (run / HELD_OUT_QUESTIONS).is_dir():
+        with Draft(run / HELD_OUT_QUESTIONS) as draft:
+            asked = held_out_questions(stage.held_out.get("questions", 0), stage.seed)
+            counts = keep(unheard_voices_say(asked), draft)
+    yield Step(HELD_OUT_QUESTIONS, 1, 1, counts)
     for name, lines in _lines(text, stage, drawn, said).items():
         yield from speak_all(name, lines, run / SPEECH / name, stage)
 
