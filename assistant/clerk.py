@@ -7,6 +7,7 @@ from importlib.metadata import version
 
 import structlog
 
+from assistant.controls import Controls
 from assistant.dialogue import Dialogue
 from assistant.errors import AssistantError
 from assistant.health import Health
@@ -17,6 +18,7 @@ from assistant.mqtt.payloads import ReplyPayload
 from assistant.mqtt.requests import (
     Ask,
     AskResponse,
+    ChangeSetting,
     Diagnose,
     DiagnosticsPart,
     DiagnosticsResponse,
@@ -30,6 +32,8 @@ from assistant.mqtt.requests import (
     ReloadResponse,
     Request,
     Response,
+    SettingPart,
+    SettingResponse,
 )
 from assistant.vitals import Vitals
 
@@ -46,6 +50,7 @@ class Clerk:
         bus: Bus,
         dialogue: Dialogue,
         intents: Intents,
+        controls: Controls,
         *,
         vitals: Vitals,
         health: Health,
@@ -53,6 +58,7 @@ class Clerk:
     ) -> None:
         """`restarts` counts the failures of the daemon's tasks."""
         self._bus, self._dialogue, self._intents = bus, dialogue, intents
+        self._controls = controls
         self._vitals, self._health, self._restarts = vitals, health, restarts
 
     async def run(self) -> None:
@@ -79,6 +85,8 @@ class Clerk:
                 return PluginsResponse(data=self._plugins())
             case ReloadPlugins():
                 return ReloadResponse(data=await self._reload())
+            case ChangeSetting():
+                return await change_setting(self._controls, request)
             case Diagnose():
                 return DiagnosticsResponse(data=self._diagnostics())
         return Response(status="error", error=f"{request.name} is not known here")
@@ -117,6 +125,12 @@ class Clerk:
             restarts=dict(self._restarts),
             metrics=self._vitals.measure(),
         )
+
+
+async def change_setting(controls: Controls, request: ChangeSetting) -> SettingResponse:
+    """Change it, and say what it is now; raises as `Controls.change` does."""
+    applied = await controls.change(request.setting, request.value)
+    return SettingResponse(data=SettingPart(setting=request.setting, value=applied))
 
 
 async def reload_plugins(intents: Intents, health: Health) -> Reloaded:

@@ -3,20 +3,20 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
 from assistant.audio.endpoint import Endpointer
-from assistant.audio.events import Event
 from assistant.audio.listener import Listener
 from assistant.audio.microphone import Lost, MicrophoneStatus
 from assistant.audio.source import Source
 from assistant.audio.vad import make_vad
 from assistant.clerk import Clerk, reload_plugins
 from assistant.clock import Clock, SystemClock
+from assistant.controls import DEFAULT_MODEL, Controls, Memory, chosen_model, with_model
 from assistant.dialogue import Dialogue, new_turn_id
 from assistant.errors import UserError
 from assistant.health import Health
@@ -24,12 +24,12 @@ from assistant.herald import Herald
 from assistant.hermes.bridge import Bridge
 from assistant.intents import Intents
 from assistant.mqtt.bus import Bus
-from assistant.mqtt.commands import Cancel, Command, Listen, Say, SetMute
 from assistant.mqtt.connection import device_id
 from assistant.mqtt.embedded import maybe_embedded
 from assistant.mqtt.intake import Intake
 from assistant.mqtt.outbox import Outbox
 from assistant.mqtt.payloads import EventType
+from assistant.obeying import Conversation, obey_all
 from assistant.origins import on_change
 from assistant.outdoors import Outdoors
 from assistant.satellites.attendant import Attendant
@@ -37,7 +37,6 @@ from assistant.settings import MqttSettings, Settings
 from assistant.settings import Source as SourceKind
 from assistant.settings_layers import fingerprint
 from assistant.supervisor import Supervisor
-from assistant.turn import StartReason
 from assistant.understanding import Mind, load_mind
 from assistant.vitals import Vitals
 from assistant.worker import Cancel as CancelWork
@@ -59,22 +58,6 @@ Ears = Callable[[Callable[[MicrophoneStatus], None]], Source]
 """Makes the source; what it is given is to be told when a microphone is lost."""
 Background = Mapping[str, Callable[[], Awaitable[None]]]
 """Work that goes on meanwhile, by its names."""
-
-
-class Conversation(Protocol):
-    """What is made of the things that a listener hears."""
-
-    async def run(self, events: AsyncIterator[Event]) -> None:
-        """Follow `events` to their end."""
-        ...
-
-    async def cancel(self) -> None:
-        """Give up every turn that was heard and not answered."""
-        ...
-
-    def say(self, text: str) -> None:
-        """Say `text` at this site, unasked."""
-        ...
 
 
 class Daemon:
@@ -101,6 +84,7 @@ class Daemon:
         self._clock, self._wall_time = clock or SystemClock(), wall_time
         self._load_mind, self._new_id = mind, new_id
         self._supervisor = Supervisor(self._clock)
+        self._memory, self._model = Memory(settings.state_folder), DEFAULT_MODEL
         self._broker: asyncio.Future[MqttSettings] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> None:
@@ -114,8 +98,9 @@ class Daemon:
             folder = settings.state_folder
             with Outbox.open(folder, broker) as outbox:
                 bus = Bus(
-                    broker, settings.site, folder, self._clock, outbox, wall_time=self._wall_time
-                )
+                    broker, settings.site, folder, self._clock, outbox,
+                    wall_time=self._wall_time, models=tuple(settings.engine.models),
+                )  # fmt: skip
                 if broker.hermes:
                     Bridge(bus, self._clock)
                 await self._serve(bus)
@@ -149,7 +134,20 @@ class Daemon:
     def _load(self, cancel: CancelWork) -> tuple[Intents, Mind]:
         intents = Intents.load(self._settings)
         cancel.check()
-        return intents, self._load_mind(self._settings, intents)
+        chosen = chosen_model(self._settings, self._memory)
+        try:
+            mind = self._load_other(intents, chosen, cancel)
+        except UserError as error:
+            if chosen == DEFAULT_MODEL:
+                raise
+            _log.warning("the model chosen last cannot be used", model=chosen, reason=str(error))
+            chosen, mind = DEFAULT_MODEL, self._load_other(intents, DEFAULT_MODEL, cancel)
+        self._model = chosen
+        return intents, mind
+
+    def _load_other(self, intents: Intents, name: str, cancel: CancelWork) -> Mind:
+        cancel.check()
+        return self._load_mind(with_model(self._settings, name), intents)
 
     async def _listen(self, bus: Bus, worker: Worker, intents: Intents, mind: Mind) -> None:
         settings, clock = self._settings, self._clock
@@ -170,15 +168,32 @@ class Daemon:
         try:
             vitals = Vitals(bus, dialogue, listener, clock, self._wall_time)
             restarts = self._supervisor.restarts
-            clerk = Clerk(bus, dialogue, intents, vitals=vitals, health=health, restarts=restarts)
+            serves = settings.satellites.serve
+            attendant = self._attendant(bus, worker, intents, mind) if serves else None
+
+            async def change_model(name: str) -> None:
+                other = await worker.run(partial(self._load_other, intents, name))
+                dialogue.think_with(other)
+                if attendant is not None:
+                    attendant.think_with(other)
+                health.thinks_with(other.name)
+
+            controls = Controls(
+                bus, listener, settings, self._memory,
+                change_model=change_model, model=self._model,
+            )  # fmt: skip
+            await controls.restore()
+            clerk = Clerk(
+                bus, dialogue, intents, controls,
+                vitals=vitals, health=health, restarts=restarts,
+            )  # fmt: skip
             background: Background = {
-                "commands": partial(obey_all, bus, dialogue, listener),
+                "commands": partial(obey_all, bus, dialogue, listener, controls),
                 "watch": partial(self._watch, source, listener, health),
                 "metrics": vitals.run,
                 "requests": clerk.run,
             }
-            if settings.satellites.serve:
-                attendant = self._attendant(bus, worker, intents, mind)
+            if attendant is not None:
                 background = {**background, "satellites": attendant.run}
             if self._watch_plugins:
                 again = partial(reload_plugins, intents, health)
@@ -271,28 +286,6 @@ async def serve_until(
         _log.error("the daemon does not close", waited_s=grace_s)
     elif not task.cancelled() and (error := task.exception()):
         raise _plainest(error)
-
-
-async def obey_all(bus: Bus, dialogue: Conversation, listener: Listener) -> None:
-    """Do what is asked for over MQTT, until cancelled."""
-    async for command in bus.commands():
-        await _obey(command, bus, dialogue, listener)
-
-
-async def _obey(command: Command, bus: Bus, dialogue: Conversation, listener: Listener) -> None:
-    match command:
-        case Say(text=text):
-            dialogue.say(text)
-        case Listen() if listener.muted:
-            bus.event(EventType.ERROR, message="asked to listen while muted: unmute first")
-        case Listen():
-            listener.open(StartReason.PUSH_TO_TALK)
-        case Cancel():
-            listener.cancel()
-            await dialogue.cancel()
-        case SetMute(muted=muted):
-            listener.mute(muted)
-            bus.mute(muted=muted)
 
 
 async def _end(task: asyncio.Task[Any], timeout_s: float) -> None:

@@ -95,6 +95,10 @@ class Dialogue:
             self._hearing = False
             await self.cancel()
 
+    def think_with(self, mind: Mind) -> None:
+        """Let another mind understand what is heard from now on."""
+        self._mind = mind
+
     async def cancel(self) -> None:
         """Give up every turn that was heard and not answered, and what is guessed of the next."""
         self.counters.cancelled += len(self._in_hand)

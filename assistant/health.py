@@ -30,6 +30,10 @@ class Health:
         """Other plugins are there now."""
         self._say(plugins=names)
 
+    def thinks_with(self, model: str) -> None:
+        """Another model is used."""
+        self._say(model=model)
+
     def beat(self, progress_at: float, microphone: str) -> None:
         """Look whether sound came in: whether its last time, `progress_at`, has moved on."""
         if progress_at == self._seen:

@@ -88,6 +88,8 @@ class EngineSettings(Section):
 
     model: UserPath | None = None
     """A checkpoint folder; empty for the bundled nano."""
+    models: dict[SiteName, UserPath] = Field(default_factory=dict)
+    """Names of more checkpoint folders, to be chosen while the assistant runs."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """What computes; `auto` takes a GPU when there is one and the model needs it."""
     quantise: Literal["none", "int8", "int4"] = "none"

@@ -67,6 +67,14 @@ class Endpointer:
     """
 
     def __init__(self, settings: EndpointSettings) -> None:
+        self.configure(settings)
+        self._state = State.QUIET
+        self._heard: deque[NDArray[np.int16]] = deque()
+        self._needs_silence = False
+        self._now = _Count()
+
+    def configure(self, settings: EndpointSettings) -> None:
+        """Go by other settings from the next frame on."""
         silence_ms = settings.silence_ms or SILENCE_MS[settings.preset]
         self._silence = _frames(silence_ms)
         self._pause = _frames(settings.pause_ms)
@@ -77,10 +85,6 @@ class Endpointer:
         self._dropout = _frames(DROPOUT_MS)
         self._blip = _frames(BLIP_MS)
         self._no_speech = _frames(NO_SPEECH_MS)
-        self._state = State.QUIET
-        self._heard: deque[NDArray[np.int16]] = deque()
-        self._needs_silence = False
-        self._now = _Count()
 
     @property
     def state(self) -> State:

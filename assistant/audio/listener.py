@@ -9,6 +9,7 @@ from assistant.audio.mailbox import Mailbox
 from assistant.audio.source import FRAME_MS, Frame, Gate, Source
 from assistant.audio.vad import Vad
 from assistant.clock import Clock
+from assistant.settings import EndpointSettings
 from assistant.turn import EndReason, StartReason
 
 _GUARD_S = 1.0
@@ -99,6 +100,15 @@ class Listener:
         self._gate.muted = muted
         self._tell(self._endpointer.cancel(EndReason.MUTED))
         self._vad.reset()
+
+    def tune(
+        self, *, threshold: float | None = None, endpoint: EndpointSettings | None = None
+    ) -> None:
+        """Hear by another threshold of speech, or by other rules for the end of an utterance."""
+        if threshold is not None:
+            self._vad.tune(threshold)
+        if endpoint is not None:
+            self._endpointer.configure(endpoint)
 
     async def _listen(self) -> None:
         guard = asyncio.create_task(self._guard(), name="listener.guard")

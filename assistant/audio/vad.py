@@ -38,6 +38,10 @@ class Vad(Protocol):
         """Forget the past: the next frame does not follow the last."""
         ...
 
+    def tune(self, threshold: float) -> None:
+        """Take more or less for speech from now on, where the detector can be tuned."""
+        ...
+
 
 class WebrtcVad:
     """A few microseconds a frame, but takes a hum for speech."""
@@ -52,6 +56,9 @@ class WebrtcVad:
     def reset(self) -> None:
         """Keep the noise floor it has learned: the room is the same."""
 
+    def tune(self, threshold: float) -> None:
+        """Go on as before: it knows four modes and no probability."""
+
 
 class SileroVad:
     """A small recurrent network: sure, a hundred times the cost of webrtcvad."""
@@ -62,6 +69,10 @@ class SileroVad:
         self._hidden = self._cell = np.zeros((1, 1, 128), np.float32)
         self._pending = np.zeros(_CONTEXT, np.float32)
         self._speaking = False
+
+    def tune(self, threshold: float) -> None:
+        """Judge the next window by this threshold."""
+        self._threshold = threshold
 
     def is_speech(self, samples: NDArray[np.int16]) -> bool:
         """Judge by the newest whole window; between windows the last judgement stands."""
@@ -97,6 +108,10 @@ class GatedVad:
         self._judge = judge
         self._history: deque[NDArray[np.int16]] = deque(maxlen=_HISTORY_FRAMES)
         self._open_for = 0
+
+    def tune(self, threshold: float) -> None:
+        """Tune the judge."""
+        self._judge.tune(threshold)
 
     def is_speech(self, samples: NDArray[np.int16]) -> bool:
         """Judge the frame; when the gate opens, Silero first hears what came before."""

@@ -1,11 +1,11 @@
 """What the assistant says over MQTT and what it is asked, whether the broker is there or not."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 from random import SystemRandom
-from typing import Any, Protocol
+from typing import Any
 
 import aiomqtt
 
@@ -20,6 +20,7 @@ from assistant.mqtt.envelope import NO_ENVELOPE, Envelope
 from assistant.mqtt.inbox import Inbox
 from assistant.mqtt.link import Link
 from assistant.mqtt.message import Message
+from assistant.mqtt.observer import Observer
 from assistant.mqtt.outbox import Outbox
 from assistant.mqtt.payloads import (
     Activity,
@@ -34,28 +35,12 @@ from assistant.mqtt.payloads import (
     StatePayload,
 )
 from assistant.mqtt.requests import Inquiry, Requester, Response
-from assistant.mqtt.topics import CommandName, Topics
+from assistant.mqtt.topics import CommandName, Knob, Topics
 from assistant.settings import MqttSettings
 from assistant.turn import Reply
 
 _CHANCE = SystemRandom()
 _LONGEST_TOPIC_BYTES = 65_535
-
-
-class Observer(Protocol):
-    """Who sees what is said, to say it in other words."""
-
-    def event(self, kind: EventType, turn: str | None, details: Mapping[str, Any]) -> None:
-        """Something happened."""
-        ...
-
-    def reply(self, reply: ReplyPayload) -> None:
-        """Something was answered, or said unasked."""
-        ...
-
-    def state(self, activity: Activity) -> None:
-        """Something else goes on."""
-        ...
 
 
 class Bus:
@@ -80,12 +65,14 @@ class Bus:
         *,
         wall_time: Callable[[], float] = time.time,
         chance: Callable[[], float] = _CHANCE.random,
+        models: tuple[str, ...] = (),
     ) -> None:
         """Check what can be checked without the broker.
 
         `wall_time` gives seconds since 1970, `chance` a number between 0 and 1 that spreads the
-        attempts to connect. Raises `UserError`, which names the setting, for a password file or
-        certificate that cannot be read and for a state folder that cannot be written.
+        attempts to connect, `models` names those that can be chosen. Raises `UserError`, which
+        names the setting, for a password file or certificate that cannot be read and for a state
+        folder that cannot be written.
         """
         read_credentials(settings)
         self.topics = Topics(settings.base_topic, site)
@@ -93,12 +80,14 @@ class Bus:
         self._outbox = outbox
         self._wall_time = wall_time
         self._hearers: list[tuple[str, Callable[[aiomqtt.Message], None]]] = []
+        self._knobs: dict[Knob, str] = {}
         self._observers: list[Observer] = []
         self._info = InfoPayload()
         self._state = StatePayload(since=wall_time())
         identity = device_id(state_folder)
         prefix = settings.discovery_prefix
-        self._discovery = Discovery(self.topics, identity, prefix) if settings.discovery else None
+        device = Discovery(self.topics, identity, prefix, models)
+        self._discovery = device if settings.discovery else None
         self._link = Link(
             settings,
             settings.client_id or f"{settings.base_topic}-{site}-{identity}",
@@ -163,6 +152,11 @@ class Bus:
         self._state = self._state.model_copy(update={"muted": muted})
         self._link.send(self._mute_message)
         self._link.send(self._state_message)
+
+    def knob(self, name: Knob, value: str) -> None:
+        """Say the applied value of something that can be changed while the assistant runs."""
+        self._knobs[name] = value
+        self._link.send(self._knob_message(name))
 
     def event(self, event_type: EventType, turn: str | None = None, **details: Any) -> None:
         """Say that something happened; `details` stand beside the payload's own fields."""
@@ -268,7 +262,8 @@ class Bus:
                 self._link.send(last)
 
     def _last_values(self) -> tuple[Message, ...]:
-        values = (self._info_message, self._state_message, self._mute_message)
+        knobs = map(self._knob_message, self._knobs)
+        values = (self._info_message, self._state_message, self._mute_message, *knobs)
         if self._discovery is None:
             return values
         return Message(self._discovery.topic, self._discovery.encode(), retain=True), *values
@@ -289,6 +284,9 @@ class Bus:
     @property
     def _mute_message(self) -> Message:
         return Message(self.topics.mute, b"ON" if self._state.muted else b"OFF", retain=True)
+
+    def _knob_message(self, name: Knob) -> Message:
+        return Message(self.topics.knob(name), self._knobs[name].encode(), retain=True)
 
     def _lasting(self, topic: str, schema: str, payload: Payload) -> Message:
         about = Envelope.of_json(schema)

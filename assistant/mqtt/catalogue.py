@@ -5,7 +5,16 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from assistant.mqtt.commands import Cancel, Command, Listen, Say, SetMute
+from assistant.mqtt.commands import (
+    Cancel,
+    Command,
+    Listen,
+    Say,
+    SetModel,
+    SetMute,
+    SetPreset,
+    SetThreshold,
+)
 from assistant.mqtt.discovery import Discovery
 from assistant.mqtt.payloads import (
     Activity,
@@ -24,6 +33,7 @@ from assistant.mqtt.payloads import (
 from assistant.mqtt.requests import (
     Ask,
     AskResponse,
+    ChangeSetting,
     Diagnose,
     DiagnosticsPart,
     DiagnosticsResponse,
@@ -37,11 +47,16 @@ from assistant.mqtt.requests import (
     ReloadResponse,
     Request,
     Response,
+    SettingPart,
+    SettingResponse,
 )
 from assistant.mqtt.rooms import SOUND, AnswerKind, AnswerPayload, ClaimPayload
 from assistant.mqtt.topics import CommandName, RequestName, Topics
 from assistant.turn import EndReason, Timings
 
+_PROBABILITY = {"type": "number", "examples": ["0.5"]}
+_MODEL = {"type": "string", "examples": ["default"]}
+_PRESETS = {"enum": ["quick", "normal", "relaxed"]}
 _TURN = "5e0c7bd1a2f4"
 _AT = 1_767_603_600.0
 _TIMINGS = Timings(endpoint=700.0, encode=41.5, decode=88.0, handle=1.2, total=96.4)
@@ -99,7 +114,8 @@ class Entry:
                 return self.json.encode().decode()
             case Command():
                 return self.json.model_dump_json(exclude_none=True)
-        return next(iter((self.text or {}).get("enum", [])), "")
+        shape = self.text or {}
+        return next(iter(shape.get("enum") or shape.get("examples", [])), "")
 
     def describe(self) -> dict[str, Any]:
         """Everything about the topic; `schema` is the JSON Schema of its payload."""
@@ -145,6 +161,19 @@ def _lasting(topics: Topics) -> tuple[Entry, ...]:
             topics.mute,
             "Whether the microphone is muted: the applied value, not the wish.",
             text={"enum": ["ON", "OFF"]},
+            retained=True,
+        ),
+        Entry(
+            topics.threshold,
+            "Above which probability a sound is speech.",
+            text=_PROBABILITY,
+            retained=True,
+        ),
+        Entry(topics.preset, "How long a pause ends an utterance.", text=_PRESETS, retained=True),
+        Entry(
+            topics.model,
+            "Which of `engine.models` is used, or `default`.",
+            text=_MODEL,
             retained=True,
         ),
     )
@@ -201,6 +230,21 @@ def _commands(topics: Topics) -> tuple[Entry, ...]:
         CommandName.LISTEN: ("Listen now, as after a wake word.", Listen(), {"type": "string"}),
         CommandName.CANCEL: ("Give up the current turn.", Cancel(), {"type": "string"}),
         CommandName.MUTE: ("Mute the microphone, or no longer.", SetMute(muted=True), switched),
+        CommandName.THRESHOLD: (
+            "Take more (a lower number) or less for speech.",
+            SetThreshold(value=0.4),
+            _PROBABILITY,
+        ),
+        CommandName.PRESET: (
+            "Wait longer or shorter for the end of an utterance.",
+            SetPreset(value="relaxed"),
+            _PRESETS,
+        ),
+        CommandName.MODEL: (
+            "Use another model of `engine.models`, or `default`.",
+            SetModel(value="default"),
+            _MODEL,
+        ),
     }
     return tuple(
         Entry(topics.command(name), meaning, example, text, incoming=True)
@@ -227,6 +271,14 @@ def _requests(topics: Topics) -> tuple[Entry, ...]:
             ReloadPlugins(transaction="10"),
             "What is new, what is gone, and what is broken: there the old version goes on.",
             ReloadResponse(data=_RELOAD, transaction="10"),
+        ),
+        (
+            "Change a setting while the assistant runs; a restart keeps the change.",
+            ChangeSetting(setting="endpoint.preset", value="relaxed", transaction="11"),
+            "What the setting is now.",
+            SettingResponse(
+                data=SettingPart(setting="endpoint.preset", value="relaxed"), transaction="11"
+            ),
         ),
         (
             "Say how the daemon fares.",

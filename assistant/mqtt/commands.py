@@ -1,12 +1,12 @@
 """What others may ask of this assistant: bytes from outside become a command or a refusal."""
 
 import json
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from assistant.errors import AssistantError
-from assistant.mqtt.topics import CommandName
+from assistant.mqtt.topics import CommandName, Knob
 
 Transaction = str | int | float
 """What a requester knows its request by."""
@@ -75,12 +75,47 @@ class SetMute(Command):
         raise RefusedCommandError('expected ON, OFF, true, false or {"muted": true}')
 
 
+class TurnKnob(Command):
+    """Set a knob to a value, which whoever has the knob checks."""
+
+    knob: ClassVar[Knob]
+
+    value: str | float
+    """The new value."""
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Take the whole payload as the value."""
+        return cls(value=text.strip())
+
+
+class SetThreshold(TurnKnob):
+    """Take more (a lower number) or less (a higher one) for speech."""
+
+    knob = Knob.THRESHOLD
+
+
+class SetPreset(TurnKnob):
+    """Wait longer or shorter for the end of an utterance."""
+
+    knob = Knob.PRESET
+
+
+class SetModel(TurnKnob):
+    """Use another model of `engine.models`."""
+
+    knob = Knob.MODEL
+
+
 _C = TypeVar("_C", bound=Command)
 _MODELS: dict[CommandName, type[Command]] = {
     CommandName.SAY: Say,
     CommandName.LISTEN: Listen,
     CommandName.CANCEL: Cancel,
     CommandName.MUTE: SetMute,
+    CommandName.THRESHOLD: SetThreshold,
+    CommandName.PRESET: SetPreset,
+    CommandName.MODEL: SetModel,
 }
 
 

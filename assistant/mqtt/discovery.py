@@ -21,6 +21,8 @@ class Discovery:
     device_id: str
     """Letters and digits; the same for ever on one machine."""
     prefix: str = "homeassistant"
+    models: tuple[str, ...] = ()
+    """Names of `engine.models`, beside the default."""
 
     @property
     def topic(self) -> str:
@@ -70,7 +72,7 @@ class Discovery:
         return "_".join(["assistant", *words])
 
     def _components(self) -> dict[str, dict[str, Any]]:
-        return self._doings() | self._controls() | self._diagnostics()
+        return self._doings() | self._controls() | self._knobs() | self._diagnostics()
 
     def _doings(self) -> dict[str, dict[str, Any]]:
         topics = self.topics
@@ -126,6 +128,44 @@ class Discovery:
                 "command_topic": topics.command(CommandName.SAY),
                 # as it is, a text that begins with a brace would be taken for JSON
                 "command_template": "{{ {'text': value} | to_json }}",
+            },
+        }
+
+    def _knobs(self) -> dict[str, dict[str, Any]]:
+        topics = self.topics
+        return {
+            "sensitivity": {
+                "platform": "number",
+                "name": "Sensitivity",
+                "icon": "mdi:ear-hearing",
+                "entity_category": "config",
+                "min": 5,
+                "max": 95,
+                "step": 5,
+                "unit_of_measurement": "%",
+                "state_topic": topics.threshold,
+                # people expect more to hear more, and a threshold is the other way round
+                "value_template": "{{ (100 - 100 * value | float) | round }}",
+                "command_topic": topics.command(CommandName.THRESHOLD),
+                "command_template": "{{ (1 - value / 100) | round(2) }}",
+            },
+            "patience": {
+                "platform": "select",
+                "name": "Patience",
+                "icon": "mdi:timer-sand",
+                "entity_category": "config",
+                "options": ["quick", "normal", "relaxed"],
+                "state_topic": topics.preset,
+                "command_topic": topics.command(CommandName.PRESET),
+            },
+            "model": {
+                "platform": "select",
+                "name": "Model",
+                "icon": "mdi:brain",
+                "entity_category": "config",
+                "options": ["default", *self.models],
+                "state_topic": topics.model,
+                "command_topic": topics.command(CommandName.MODEL),
             },
         }
 

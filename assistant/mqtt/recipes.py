@@ -14,6 +14,9 @@ itself under *Settings, Devices, MQTT*:
 | `switch.assistant_kitchen_mute` | the microphone |
 | `button.assistant_kitchen_listen`, `button.assistant_kitchen_cancel` | listen now; give up |
 | `notify.assistant_kitchen_say` | let it say something |
+| `number.assistant_kitchen_sensitivity` | more hears more, and takes more for speech |
+| `select.assistant_kitchen_patience` | how long a pause ends an utterance |
+| `select.assistant_kitchen_model` | which of `engine.models` is used |
 | `binary_sensor.assistant_kitchen_problem` | on while something needs a person, and what |
 | `sensor.assistant_kitchen_latency`, `sensor.assistant_kitchen_memory` | diagnostics |
 

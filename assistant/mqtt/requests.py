@@ -46,6 +46,23 @@ class ReloadPlugins(Request):
     name = RequestName.RELOAD
 
 
+class ChangeSetting(Request):
+    """Change a setting while the assistant runs; a restart keeps the change."""
+
+    name = RequestName.SETTING
+
+    setting: str
+    """`mute`, `vad.threshold`, `endpoint.preset` or `engine.model`."""
+    value: bool | float | str
+    """The new value."""
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Plain text does not say which."""
+        del text
+        raise RefusedCommandError('expected {"setting": "vad.threshold", "value": 0.5}')
+
+
 class Diagnose(Request):
     """Say how the daemon fares."""
 
@@ -73,7 +90,7 @@ class Inquiry:
 
 
 _MODELS: dict[RequestName, type[Request]] = {
-    model.name: model for model in (Ask, ListPlugins, ReloadPlugins, Diagnose)
+    model.name: model for model in (Ask, ListPlugins, ReloadPlugins, ChangeSetting, Diagnose)
 }
 
 
@@ -185,6 +202,22 @@ class ReloadResponse(Response):
 
     data: ReloadPart | Nothing = Nothing()
     """The changes; empty for an error."""
+
+
+class SettingPart(Part):
+    """What a setting is now."""
+
+    setting: str
+    """Its name."""
+    value: bool | float | str
+    """The applied value."""
+
+
+class SettingResponse(Response):
+    """The setting that was changed."""
+
+    data: SettingPart | Nothing = Nothing()
+    """The setting; empty for an error."""
 
 
 class DiagnosticsPart(Part):

@@ -11,6 +11,9 @@ class CommandName(StrEnum):
     LISTEN = "listen"
     CANCEL = "cancel"
     MUTE = "mute/set"
+    THRESHOLD = "threshold/set"
+    PRESET = "preset/set"
+    MODEL = "model/set"
 
 
 class RequestName(StrEnum):
@@ -19,7 +22,16 @@ class RequestName(StrEnum):
     ASK = "ask"
     PLUGINS = "plugins"
     RELOAD = "reload"
+    SETTING = "setting"
     DIAGNOSTICS = "diagnostics"
+
+
+class Knob(StrEnum):
+    """The last part of the topic of a value that can be changed while the assistant runs."""
+
+    THRESHOLD = "threshold"
+    PRESET = "preset"
+    MODEL = "model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +68,21 @@ class Topics:
     def mute(self) -> str:
         """`ON` or `OFF`, retained: the applied value, not the wish."""
         return f"{self.root}/mute"
+
+    @property
+    def threshold(self) -> str:
+        """Above which probability a sound is speech, retained: the applied value."""
+        return self.knob(Knob.THRESHOLD)
+
+    @property
+    def preset(self) -> str:
+        """How long a pause ends an utterance, retained: the applied value."""
+        return self.knob(Knob.PRESET)
+
+    @property
+    def model(self) -> str:
+        """The name of the model that is used, retained: the applied value."""
+        return self.knob(Knob.MODEL)
 
     @property
     def event(self) -> str:
@@ -105,6 +132,10 @@ class Topics:
         """Which site a topic belongs to; empty for a topic that is none of ours."""
         base, _, rest = topic.removeprefix(self.base).partition("/")
         return rest.partition("/")[0] if not base and topic.startswith(self.base) else ""
+
+    def knob(self, name: Knob) -> str:
+        """Where the applied value of a knob is told."""
+        return f"{self.root}/{name}"
 
     def command(self, name: CommandName) -> str:
         """Where this site listens for one command."""

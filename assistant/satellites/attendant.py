@@ -58,6 +58,10 @@ class Attendant:
         self._said: Recent[str, str] = Recent(_REMEMBERED)
         """The last reply at each site."""
 
+    def think_with(self, mind: Mind) -> None:
+        """Let another mind understand what is heard from now on."""
+        self._mind = mind
+
     async def run(self) -> None:
         """Serve until cancelled; raises what the intake raises."""
         async with asyncio.TaskGroup() as tasks:

@@ -2,10 +2,13 @@
 
 from functools import partial
 
-from assistant.daemon import Background, Daemon, obey_all
-from assistant.errors import UserError
+from assistant.clerk import change_setting
+from assistant.controls import Controls
+from assistant.daemon import Background, Daemon
+from assistant.errors import AssistantError, UserError
 from assistant.mqtt.bus import Bus
-from assistant.mqtt.requests import Response
+from assistant.mqtt.requests import ChangeSetting, Response
+from assistant.obeying import obey_all
 from assistant.satellites.courier import Courier
 from assistant.settings_layers import fingerprint
 from assistant.vitals import Vitals
@@ -26,15 +29,23 @@ class Satellite(Daemon):
             site=settings.site, settings=settings.satellites, clock=clock, new_id=self._new_id,
         )  # fmt: skip
         health.loaded(model="satellite", plugins=(), config_hash=fingerprint(settings))
+        controls = Controls(bus, listener, settings, self._memory)
+        await controls.restore()
         background: Background = {
-            "commands": partial(obey_all, bus, courier, listener),
+            "commands": partial(obey_all, bus, courier, listener, controls),
             "watch": partial(self._watch, source, listener, health),
             "metrics": Vitals(bus, courier, listener, clock, self._wall_time).run,
-            "requests": partial(_decline_all, bus),
+            "requests": partial(_answer_all, bus, controls),
         }
         await self._attend(bus, source, listener, courier, background)
 
 
-async def _decline_all(bus: Bus) -> None:
+async def _answer_all(bus: Bus, controls: Controls) -> None:
     async for inquiry in bus.requests():
-        bus.respond(inquiry.whom, Response(status="error", error=NOT_HERE))
+        response = Response(status="error", error=NOT_HERE)
+        if isinstance(inquiry.request, ChangeSetting):
+            try:
+                response = await change_setting(controls, inquiry.request)
+            except AssistantError as error:
+                response = Response(status="error", error=str(error))
+        bus.respond(inquiry.whom, response)

@@ -17,11 +17,11 @@ from assistant.clerk import Clerk
 from assistant.clock import SystemClock
 from assistant.daemon import Daemon
 from assistant.dialogue import NO_PLUGIN, Dialogue
-from assistant.errors import TransientError, UserError
+from assistant.errors import AssistantError, TransientError, UserError
 from assistant.herald import SilentHerald
 from assistant.intents import HandlerResult
 from assistant.mqtt.asking import ask as ask_for
-from assistant.mqtt.requests import Ask, Inquiry, Request, Requester, Response
+from assistant.mqtt.requests import Ask, ChangeSetting, Inquiry, Request, Requester, Response
 from assistant.mqtt.topics import RequestName
 from assistant.settings import EngineSettings, MqttSettings, Settings
 from tests.daemon.support import FakeBus, FakeIntents, FakeMind, FakeWorker
@@ -52,7 +52,9 @@ class AskedBus(FakeBus):
         self.responses.append((whom.name, told))
 
 
-async def answered(*requests: Request, intents: Any = None) -> tuple[AskedBus, list[Response]]:
+async def answered(
+    *requests: Request, intents: Any = None, controls: Any = None
+) -> tuple[AskedBus, list[Response]]:
     """Let a clerk with a fake house around it answer `requests`."""
     bus: Any = AskedBus(*requests)
     intents = intents or FakeIntents({"what time is it": TIME, "break": BROKEN})
@@ -62,7 +64,9 @@ async def answered(*requests: Request, intents: Any = None) -> tuple[AskedBus, l
         site="kitchen", settings=EngineSettings(), clock=SystemClock(), new_id=lambda: "turn-1",
     )  # fmt: skip
     nobody: Any = SimpleNamespace()
-    clerk = Clerk(bus, dialogue, intents, vitals=nobody, health=nobody, restarts={})
+    clerk = Clerk(
+        bus, dialogue, intents, controls or nobody, vitals=nobody, health=nobody, restarts={}
+    )
     await clerk.run()
     return bus, [response for _, response in bus.responses]
 
@@ -236,3 +240,16 @@ async def test_nobody_there_is_a_clear_line(broker: Mosquitto):
         await ask_for(settings, "attic", RequestName.RELOAD, patience_s=0.1)
     with pytest.raises(UserError, match=r"mqtt\.host is embedded"):
         await ask_for(MqttSettings(host="embedded"), "attic", RequestName.RELOAD)
+
+
+async def test_a_setting_is_changed_and_the_applied_value_is_told():
+    class Knobs:
+        async def change(self, name: str, value: Any) -> Any:
+            if name != "vad.threshold":
+                raise AssistantError(f"{name} needs a restart")
+            return round(float(value), 2)
+
+    wishes = [ChangeSetting(setting=name, value=0.301) for name in ("vad.threshold", "mqtt.host")]
+    _, [changed, refused] = await answered(*wishes, controls=Knobs())
+    assert json.loads(changed.encode())["data"] == {"setting": "vad.threshold", "value": 0.3}
+    assert (refused.status, refused.error) == ("error", "mqtt.host needs a restart")

@@ -197,6 +197,36 @@ async def test_systemd_is_told_ready_with_the_first_sound_and_alive_while_it_las
     assert "Traceback" not in assistant.log
 
 
+async def test_knobs_are_turned_and_what_was_turned_survives_a_restart(
+    broker: Mosquitto, tmp_path: Path
+):
+    arguments = ("run", "--source", "stdin", "--model", str(any_model()), *flags(broker.settings))
+    with Assistant(tmp_path, *arguments) as assistant:
+        assistant.hear(SILENCE)
+        async with watching(broker) as hub:
+            await hub.wait("model", lambda body: body == "default")
+            await hub.send("threshold/set", "0.35")
+            await hub.wait("threshold", lambda body: body == 0.35)
+            wish = {"setting": "endpoint.preset", "value": "relaxed", "transaction": 7}
+            await hub.send("request/setting", json.dumps(wish))
+            response = await hub.wait("response/setting")
+            assert response["data"] == {"setting": "endpoint.preset", "value": "relaxed"}
+            await hub.send("preset/set", "eternal")
+            await hub.error("'quick', 'normal' or 'relaxed'")
+            await hub.send("model/set", "elsewhere")
+            await hub.error("no model is named 'elsewhere'")
+            await hub.send("mute/set", "ON")
+            await hub.wait("mute", lambda body: body == "ON")
+        await asyncio.to_thread(assistant.terminate)
+    async with watching(broker) as hub:
+        with Assistant(tmp_path, *arguments) as assistant:
+            assistant.hear(SILENCE)
+            await hub.wait("info", lambda body: body["lifecycle"] == "init")
+            await hub.wait("mute", lambda body: body == "ON")
+            await hub.wait("threshold", lambda body: body == 0.35)
+            await hub.wait("preset", lambda body: body == "relaxed")
+
+
 async def test_recordings_are_played_and_then_it_ends(broker: Mosquitto, tmp_path: Path):
     recording = str(RECORDINGS / "3-time.opus")
     arguments = ("run", "--file", recording, "--model", str(any_model()), *flags(broker.settings))

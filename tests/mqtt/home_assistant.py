@@ -40,7 +40,8 @@ async def check() -> None:
             shown[key] = template.async_render_with_possible_json_value(example)
         if "command_template" in component:
             template = Template(component["command_template"], hass)
-            shown[key] = template.async_render({"value": given["said"]}, parse_result=False)
+            value = 70.0 if component["platform"] == "number" else given["said"]
+            shown[f"{key} command"] = template.async_render({"value": value}, parse_result=False)
     print(json.dumps(shown), flush=True)  # noqa: T201 - it is what the test reads
     os._exit(0)  # its threads would not end by themselves
 

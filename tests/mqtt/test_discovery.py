@@ -13,7 +13,7 @@ from assistant.errors import UserError
 from assistant.mqtt.catalogue import catalogue
 from assistant.mqtt.discovery import Discovery
 from assistant.mqtt.payloads import Activity, EventType
-from assistant.mqtt.topics import Topics
+from assistant.mqtt.topics import Knob, Topics
 from assistant.settings import load
 from tests.support.broker import Mosquitto
 from tests.support.bus import connected, heard, running_bus
@@ -30,6 +30,8 @@ REQUIRED = {
     "switch": {"command_topic"},
     "button": {"command_topic"},
     "notify": {"command_topic"},
+    "number": {"command_topic", "min", "max"},
+    "select": {"command_topic", "options"},
 }
 SHOWN = {"icon", "device_class", "entity_category"}
 READ = {"state_topic", "value_template", "json_attributes_topic", "json_attributes_template"}
@@ -40,6 +42,10 @@ ALLOWED = {
     "switch": SHOWN | READ | {"command_topic"},
     "button": SHOWN | {"command_topic", "payload_press"},
     "notify": SHOWN | {"command_topic", "command_template"},
+    "number": SHOWN
+    | READ
+    | {"command_topic", "command_template", "min", "max", "step", "unit_of_measurement"},
+    "select": SHOWN | READ | {"command_topic", "options"},
 }
 ENTITIES = {
     "state": "sensor",
@@ -49,11 +55,17 @@ ENTITIES = {
     "listen": "button",
     "cancel": "button",
     "say": "notify",
+    "sensitivity": "number",
+    "patience": "select",
+    "model": "select",
     "problem": "binary_sensor",
     "latency": "sensor",
     "memory": "sensor",
 }
-PUBLISHED = {TOPICS.state, TOPICS.event, TOPICS.mute, TOPICS.info, TOPICS.metrics}
+PUBLISHED = {
+    *(TOPICS.state, TOPICS.event, TOPICS.mute, TOPICS.info, TOPICS.metrics),
+    *map(TOPICS.knob, Knob),
+}
 
 
 def components(discovery: Discovery = DISCOVERY) -> dict[str, dict[str, Any]]:
@@ -139,14 +151,22 @@ def test_home_assistant_itself_takes_it_and_reads_our_payloads():
     )
     assert ran.returncode == 0, ran.stderr
     shown = json.loads(ran.stdout)
-    assert json.loads(shown.pop("say")) == {"text": said}
+    assert json.loads(shown.pop("say command")) == {"text": said}
+    assert shown.pop("sensitivity command") == "0.3"
     assert shown == {
         "state": "listening",
         "speaking": "ON",
         "problem": "OFF",
         "latency": "96.4",
         "memory": "312.5",
+        "sensitivity": "50",
     }
+
+
+def test_the_models_can_be_chosen_by_their_names():
+    assert components()["model"]["options"] == ["default"]
+    found = components(Discovery(TOPICS, "0a1b", models=("big", "small")))
+    assert found["model"]["options"] == ["default", "big", "small"]
 
 
 async def test_the_config_is_retained_and_said_before_any_state(

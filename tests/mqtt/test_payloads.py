@@ -95,8 +95,13 @@ def test_topics_follow_the_layout():
         "assistant/kitchen/listen",
         "assistant/kitchen/cancel",
         "assistant/kitchen/mute/set",
+        "assistant/kitchen/threshold/set",
+        "assistant/kitchen/preset/set",
+        "assistant/kitchen/model/set",
         "assistant/kitchen/request/ask",
         "assistant/kitchen/request/plugins",
+        "assistant/kitchen/request/reload",
+        "assistant/kitchen/request/setting",
         "assistant/kitchen/request/diagnostics",
     ]
 
