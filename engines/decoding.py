@@ -78,12 +78,15 @@ class _Response:
         """Blocks to denoise in the next pass: the first unfinished one, and those it lets in."""
         window = [self.block]
         while len(window) <= self.schedule.lookahead and window[-1] + 1 < len(self.masks_of):
-            left, masks = self._masked(window[-1]).size, self.masks_of[window[-1]]
             ended = self._limit() < self._span(window[-1])[1]
-            if ended or left > (1 - self.schedule.activation) * masks:
+            if ended or not self._committed(window[-1], self.schedule.lookahead_from):
                 break
             window.append(window[-1] + 1)
         return window
+
+    def _committed(self, block: int, share: float) -> bool:
+        """Whether at least this share of a block is no longer masked."""
+        return self._masked(block).size <= (1 - share) * self.masks_of[block]
 
     def query(self) -> Query:
         """Return what the next pass must compute."""
@@ -110,13 +113,17 @@ class _Response:
         """Keep the proposals that the rule grants, block by block."""
         block_of = np.maximum(query.active // self.schedule.block_length, self.block)
         sureness = self._sureness(proposal)
-        for block in np.unique(block_of):
+        blocks = np.unique(block_of).tolist()
+        # without these the first unfinished block might never end
+        active = {self.block} | {
+            block for block in blocks if self._committed(block - 1, self.schedule.activation)
+        }
+        for block in blocks:
             mine = np.flatnonzero(block_of == block)
             mine = mine[np.argsort(-sureness[mine], kind="stable")]
             ranked = sureness[mine]
             granted = quota(self.schedule.rule, ranked, self.passes_of[block], self.masks_of[block])
-            # without this the first unfinished block might never end
-            chosen = mine[: max(granted, 1 if block == self.block else 0)]
+            chosen = mine[: max(granted, int(block in active))]
             self.tokens[query.active[chosen]] = proposal.tokens[chosen]
             self.log_probability[query.active[chosen]] = proposal.log_probability[chosen]
             self.passes_of[block] += 1

@@ -87,8 +87,12 @@ class Schedule:
     """Classifier-free guidance against a masked prompt; 0 is off, above 0 costs twice."""
     lookahead: int = 0
     """Blocks behind the first unfinished one that are denoised in the same pass."""
-    activation: float = 0.5
-    """Committed share of a block from which the next one is looked at (D2F, arXiv 2508.09192)."""
+    lookahead_from: float = 0.5
+    """Committed share of a block from which the next one is looked at: it then gets what the rule
+    grants (D2F's τ_add, arXiv 2508.09192)."""
+    activation: float = 0.95
+    """Committed share of a block from which the next one gets at least one token a pass, as the
+    first unfinished one does (D2F's τ_act)."""
     stop_ids: tuple[int, ...] = ()
     """A committed one ends the response; it and everything behind it are dropped."""
     cautious_end: bool = False

@@ -1,18 +1,34 @@
 """The published formats become one folder, and that folder says what the reference said."""
 
+import json
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
+import torch
 from safetensors.torch import load_file
-from tokenizers import Tokenizer, models, pre_tokenizers
 from typer.testing import CliRunner
 
+from assistant.cli.main import app as whole_app
 from assistant.cli.model import app
-from engines.checkpoints import CheckpointError, Manifest
+from engines.checkpoints import CheckpointError, DecodingDefaults, Manifest
 from engines.convert import chat, convert
 from engines.diffa import Ask, Engine
 from engines.schedule import Schedule, Steps
+from tests.engines.published import (
+    diffa_tensors,
+    llada_shape,
+    lora_tensors,
+    write_diffa,
+    write_llada,
+    write_tokenizer,
+    write_whisper,
+)
+from tests.engines.test_published import LARGE
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 DIFFA = GOLDEN / "diffa-tiny"
@@ -23,11 +39,7 @@ def llada(tmp_path_factory):
     """The golden language model with a tokenizer that calls each id by its number."""
     folder = tmp_path_factory.mktemp("llada") / "llada-tiny"
     shutil.copytree(GOLDEN / "llada-tiny", folder)
-    words = {"<|endoftext|>" if i == 696 else f"t{i}": i for i in range(704)}
-    tokenizer = Tokenizer(models.WordLevel(words, "t0"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.add_special_tokens(["<|endoftext|>"])
-    tokenizer.save(str(folder / "tokenizer.json"))
+    write_tokenizer(folder, 696, 704)
     return folder
 
 
@@ -55,6 +67,93 @@ def test_a_converted_folder_gives_the_references_tokens_from_sound(converted):
     asked = Ask("golden", prefix, schedule=Schedule(16, 16, Steps(16), "none"))
     text = "".join(block.text for block in engine.generate([asked]))
     assert text.split() == [f"t{i}" for i in wanted]
+
+
+def test_asking_a_converted_folder_gives_the_references_tokens(converted, tmp_path):
+    """The whole way, as a user goes it: a recording, `assistant ask`, and what was heard."""
+    vectors = load_file(DIFFA / "vectors.safetensors")
+    case = json.loads((DIFFA / "cases.json").read_text())[3]
+    prompt = vectors["generate.3.prompt"][0].tolist()
+    wanted = vectors["generate.3.output"][0].tolist()[len(prompt) :]
+    folder, recording = tmp_path / "diffa", tmp_path / "request.wav"
+    shutil.copytree(converted, folder)
+    words, at = [f"t{i}" for i in prompt], case["audio_position"]
+    asked = " ".join([*words[:at], "{audio}", *words[at:]])
+    manifest = Manifest.read(folder / "model.toml")
+    # one token a pass and nothing kept between passes: the reference's own way
+    decoding = DecodingDefaults(case["block_length"], case["gen_length"], cache="none")
+    prompts = dict.fromkeys(("transcribe", "answer"), asked)
+    replace(manifest, prompts=prompts, decoding=decoding).write(folder / "model.toml")
+    soundfile.write(recording, vectors["audio"].numpy(), 16_000, subtype="PCM_16")
+
+    command = ["ask", str(recording), "--json", "--model", str(folder)]
+    command += ["--set", "engine.threshold=1", "--set", "engine.device=cpu"]
+    command += ["--set", f"state_folder={tmp_path}", "--set", "engine.threads=1"]
+    result = CliRunner().invoke(whole_app, command)
+
+    assert result.exit_code == 0, result.output
+    answered = json.loads(result.stdout)
+    assert answered["transcript"].split() == [f"t{i}" for i in wanted]
+    assert answered["text"].split() == [f"t{i}" for i in wanted]
+    assert answered["passes"] == case["steps"]
+
+
+def test_low_rank_updates_are_merged_into_what_is_written(llada, tmp_path):
+    """DIFFA-2's layout: large-v3's shape and eight taps, and LLaDA's weights changed."""
+    shape = llada_shape(embedding_size=56, mask_token_id=51, eos_token_id=50)
+    model = write_llada(tmp_path / "llada", shape)
+    write_whisper(tmp_path / "whisper", LARGE)
+    factors = lora_tensors(model)
+    write_diffa(
+        tmp_path / "diffa", "whisper-large-v3", diffa_tensors(16, 32, taps=8) | dict(factors)
+    )
+    out = tmp_path / "out"
+    convert(
+        whisper=tmp_path / "whisper", diffa=tmp_path / "diffa", llada=tmp_path / "llada", out=out
+    )
+    name = "model.transformer.blocks.1.up_proj"
+    a, b = (
+        factors[f"llm_model.base_model.model.{name}.lora_{each}.default.weight"] for each in "AB"
+    )
+    before = load_file(tmp_path / "llada" / "model.safetensors")[f"{name}.weight"]
+    after = load_file(out / "model.safetensors")[f"{name}.weight"]
+    torch.testing.assert_close(after, before + 2 * b @ a)
+    engine = Engine.load(out, threads=1, device="cpu")
+    assert engine.encode(np.zeros(3000, np.int16)).embeddings.shape[1] == 32
+
+
+def test_an_encoder_in_half_precision_hears_nearly_the_same(llada, converted, tmp_path):
+    out = tmp_path / "half"
+    arguments = ["--whisper", DIFFA / "whisper", "--diffa", DIFFA / "diffa", "--llada", llada]
+    result = CliRunner().invoke(app, ["convert", *map(str, arguments), "--out", str(out), "--fp16"])
+    assert result.exit_code == 0, result.output
+    sizes = [(each / "encoder.onnx").stat().st_size for each in (out, converted)]
+    assert sizes[0] < 0.7 * sizes[1]
+
+
+def test_three_folders_or_the_hub_are_asked_for(tmp_path):
+    result = CliRunner().invoke(app, ["convert", "--out", str(tmp_path / "out")])
+    assert "or download them with --hub" in str(result.exception)
+
+
+@pytest.mark.parametrize("part", ["whisper", "diffa", "llada"])
+def test_a_folder_that_is_not_a_checkpoint_is_named(llada, tmp_path, part):
+    sources = {"whisper": DIFFA / "whisper", "diffa": DIFFA / "diffa", "llada": llada}
+    for wrong in (tmp_path / "empty", tmp_path / "nowhere"):
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        with pytest.raises(CheckpointError, match=rf"^{re.escape(str(wrong))}.*config\.json"):
+            convert(**(sources | {part: wrong}), out=tmp_path / "out")
+
+
+def test_a_tokenizer_of_another_model_is_refused(llada, tmp_path):
+    broken = tmp_path / "llada"
+    shutil.copytree(llada, broken)
+    write_tokenizer(broken, 0, 2000)
+    with pytest.raises(CheckpointError, match="2000 tokens do not fit an embedding of 704 rows"):
+        convert(
+            whisper=DIFFA / "whisper", diffa=DIFFA / "diffa", llada=broken, out=tmp_path / "out"
+        )
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_that_is_there_is_left_alone(llada, tmp_path):

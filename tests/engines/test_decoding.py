@@ -145,10 +145,55 @@ def test_a_template_longer_than_the_response_is_refused():
 
 def test_looking_ahead_denoises_the_next_block_in_the_same_pass():
     fake = FakeBackend({1: [10, 11, 12, 13]})
-    schedule = Schedule(4, 2, Exactly(1), lookahead=1, activation=0.5)
+    schedule = Schedule(4, 2, Exactly(1), lookahead=1, lookahead_from=0.5)
     events = list(decode(fake, [request(schedule)]))
     assert tokens(events) == [10, 11, 12, 13]
     assert [list(each[0].active) for each in fake.passes] == [[0, 1], [1, 2, 3], [3]]
+
+
+def test_a_block_is_looked_at_once_enough_of_the_one_before_it_is_committed():
+    fake = FakeBackend({1: range(10, 22)}, {1: [0.1] * 12})
+    schedule = Schedule(12, 4, Exactly(1), lookahead=2, lookahead_from=0.75)
+    list(decode(fake, [request(schedule)]))
+    ends = [each[0].end for each in fake.passes]
+    assert ends[:4] == [4, 4, 4, 8]
+
+
+def test_a_block_looked_at_gets_only_what_the_rule_grants():
+    fake = FakeBackend({1: range(10, 18)}, {1: [0.1] * 4 + [0.95, 0.2, 0.2, 0.95]})
+    schedule = Schedule(8, 4, Threshold(0.9), lookahead=1, lookahead_from=0.25, activation=1.0)
+    list(decode(fake, [request(schedule)]))
+    assert [list(each[0].active) for each in fake.passes][:5] == [
+        [0, 1, 2, 3],
+        [1, 2, 3, 4, 5, 6, 7],
+        [2, 3, 5, 6],
+        [3, 5, 6],
+        [5, 6],
+    ]
+
+
+def test_a_block_behind_one_that_is_nearly_done_always_moves_on():
+    fake = FakeBackend({1: range(10, 18)}, {1: [0.1] * 8})
+    schedule = Schedule(8, 4, Threshold(0.9), lookahead=1, lookahead_from=0.25, activation=0.5)
+    events = list(decode(fake, [request(schedule)]))
+    assert [list(each[0].active) for each in fake.passes] == [
+        [0, 1, 2, 3],
+        [1, 2, 3, 4, 5, 6, 7],
+        [2, 3, 4, 5, 6, 7],
+        [3, 5, 6, 7],
+        [6, 7],
+        [7],
+    ]
+    assert tokens(events) == list(range(10, 18))
+
+
+@pytest.mark.parametrize("cache", ["none", "prefix", "dual"])
+def test_looking_ahead_works_with_every_cache_of_a_bidirectional_model(cache):
+    fake = FakeBackend({1: range(10, 18)}, block_causal=False)
+    schedule = Schedule(8, 4, Exactly(2), cache, lookahead=1, lookahead_from=0.5)
+    events = list(decode(fake, [request(schedule)]))
+    assert tokens(events) == list(range(10, 18))
+    assert events[-1].passes == 3
 
 
 def test_nothing_is_looked_at_behind_a_stop_token():
