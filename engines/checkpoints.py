@@ -5,16 +5,18 @@ The language model is `lm.onnx` (CPU) or `*.safetensors` with the published name
 
 import dataclasses
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from tokenizers import Tokenizer
 
 from engines.shapes import LLaDAConfig
 
 FORMAT = 1
+LONGEST_S, MOST_MELS = 600.0, 512
+CacheName = Literal["none", "prefix", "dual", "exact"]
 AUDIO = "{audio}"
 """Where a prompt's text has the prefix."""
 TEXT = "{text}"
@@ -43,7 +45,7 @@ class DecodingDefaults:
     block_length: int = 32
     max_new_tokens: int = 64
     threshold: float = 0.9
-    cache: Literal["none", "prefix", "dual", "exact"] = "exact"
+    cache: CacheName = "exact"
     cautious_end: bool = False
     """See `engines.schedule.Schedule`."""
 
@@ -78,9 +80,25 @@ class Manifest:
             manifest: Self = _build(cls, table, "")
         except (TypeError, ValueError) as error:
             raise CheckpointError(f"{path}: {error}; convert the model again") from error
-        if manifest.attention not in ("bidirectional", "block-causal"):
-            raise CheckpointError(f"{path}: attention is neither bidirectional nor block-causal")
+        for wrong in manifest.problems():
+            raise CheckpointError(f"{path}: {wrong}; convert the model again")
         return manifest
+
+    def problems(self) -> Iterator[str]:
+        """Say what is out of bounds."""
+        if self.attention not in ("bidirectional", "block-causal"):
+            yield "attention is neither bidirectional nor block-causal"
+        for name, text in self.prompts.items():
+            if not isinstance(text, str):
+                yield f"prompts.{name} is no text"
+        if not 0 < self.audio.longest_s <= LONGEST_S or not 1 <= self.audio.mels <= MOST_MELS:
+            yield "audio is out of bounds"
+        if self.decoding.cache not in get_args(CacheName):
+            yield f"decoding.cache is none of {', '.join(get_args(CacheName))}"
+        if min(self.decoding.block_length, self.decoding.max_new_tokens) < 1:
+            yield "decoding.block_length and max_new_tokens must be at least 1"
+        if not 0 < self.decoding.threshold <= 1:
+            yield "decoding.threshold must be above 0 and at most 1"
 
     def write(self, path: Path) -> None:
         """Write the `model.toml`."""

@@ -99,7 +99,14 @@ class Engine:
         self.checkpoint, self.backend = checkpoint, backend
         # onnxruntime's language model takes its prefix from the CPU
         keep = getattr(getattr(backend, "device", None), "type", "cpu") == "cuda"
-        self._listen = Listener(checkpoint.encoder, threads=threads, device=device, keep=keep)
+        self._listen = Listener(
+            checkpoint.encoder,
+            mels=checkpoint.manifest.audio.mels,
+            size=checkpoint.manifest.lm.d_model,
+            threads=threads,
+            device=device,
+            keep=keep,
+        )
 
     @classmethod
     def load(
@@ -201,21 +208,31 @@ class Engine:
 
 
 def cut(audio: Floats, longest_s: float) -> Floats:
-    """Shorten audio [samples] to at most `longest_s`, at the quietest 20 ms before that."""
+    """Shorten audio [samples] to at most `longest_s`, in a pause, with a warning in the log."""
+    end = pause_before(audio, longest_s)
+    if end < len(audio):
+        _log.warning(
+            "audio of %.1f s is over the model's %.0f s; what is behind %.1f s is not heard",
+            len(audio) / SAMPLE_RATE_HZ,
+            longest_s,
+            end / SAMPLE_RATE_HZ,
+        )
+    return audio[:end]
+
+
+def pause_before(audio: Floats | NDArray[np.int16], longest_s: float) -> int:
+    """Return where to end audio [samples] that is over `longest_s`: in its quietest 20 ms before.
+
+    Of the last seconds before that, and the later of two pauses that are alike.
+    """
     most = round(longest_s * SAMPLE_RATE_HZ)
     if len(audio) <= most:
-        return audio
+        return len(audio)
     step = 2 * HOP
     first = max(0, most - round(SILENCE_SEARCH_S * SAMPLE_RATE_HZ))
     windows = audio[first : first + (most - first) // step * step].reshape(-1, step)
-    end = first + int(np.square(windows).mean(axis=1).argmin()) * step
-    _log.warning(
-        "audio of %.1f s is over the model's %.0f s; what is behind %.1f s is not heard",
-        len(audio) / SAMPLE_RATE_HZ,
-        longest_s,
-        end / SAMPLE_RATE_HZ,
-    )
-    return audio[:end]
+    loudness = np.square(windows.astype(np.float32)).mean(axis=1)
+    return first + (len(loudness) - int(loudness[::-1].argmin())) * step
 
 
 def _text_block(event: BlockEvent, text: str) -> TextBlock:

@@ -11,6 +11,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from engines.backends.onnx import session
+from engines.checkpoints import CheckpointError
 from engines.opening import Device
 from engines.schedule import Floats
 
@@ -22,14 +23,17 @@ _log = logging.getLogger(__name__)
 class Listener:
     """Runs `encoder.onnx`; on CUDA its prefix stays on the device, for a model that is there."""
 
-    def __init__(self, path: Path, *, threads: int, device: Device, keep: bool) -> None:
-        """Open the graph; with `keep` the prefix may stay on the device.
+    def __init__(
+        self, path: Path, *, mels: int, size: int, threads: int, device: Device, keep: bool
+    ) -> None:
+        """Open a graph from `mels` bands to embeddings of `size`; `keep` leaves them on the device.
 
         Where CUDA was asked for and is not there, the log says so. Raises `CheckpointError` for a
-        damaged graph.
+        damaged graph, and for one that takes or gives something else.
         """
         wanted = device != "cpu" and CUDA in onnxruntime.get_available_providers()
         self._session = session(path, threads, cuda=wanted)
+        _check(self._session, path, mels, size)
         self.on_cuda = CUDA in self._session.get_providers()
         self._keep = keep and self.on_cuda
         if device == "cuda" and not self.on_cuda:
@@ -51,6 +55,17 @@ class Listener:
         else:
             prefix, lengths, *spelling = self._session.run(None, feeds)
         return prefix[0, : int(lengths[0])], spelling[0][0] if spelling else None
+
+
+def _check(graph: onnxruntime.InferenceSession, path: Path, mels: int, size: int) -> None:
+    """Raise `CheckpointError` unless the graph is one of `engines.export` of these shapes."""
+    takes = {each.name: each.shape for each in graph.get_inputs()}
+    gives = graph.get_outputs()[0].shape
+    fits = takes.keys() == {"features", "lengths"} and takes["features"][1] == mels
+    if not fits or len(gives) != 3 or gives[2] not in (size, None):
+        raise CheckpointError(
+            f"{path}: does not turn {mels} bands into embeddings of {size}; another model's"
+        )
 
 
 def _remedy() -> str:

@@ -30,6 +30,10 @@ EXAMPLES = """Examples:
   ffmpeg -i talk.mp4 -f wav - | assistant ask -"""
 
 
+_BEYOND_S = 1.0
+"""Read beyond what the model hears, to know that there is more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answered:
     """What became of one recording; the shape of `--json`."""
@@ -104,14 +108,16 @@ async def _answer_all(files: list[str], settings: "Settings", *, as_json: bool) 
 
 async def _answer(file: str, mind: "Mind", intents: "Intents", settings: "Settings") -> Answered:
     from assistant.audio.files import load_audio
+    from assistant.turn import SAMPLE_RATE_HZ
+    from engines.diffa import pause_before
 
-    limit_s = mind.longest_s
-    recording = load_audio(file, limit_s)
-    if recording.cut:
-        total = f"{recording.seconds_total:.0f} s"
-        note = f"{file}: {total} long; only the first {limit_s:.0f} s are heard"
+    recording = load_audio(file, mind.longest_s + _BEYOND_S)
+    samples = recording.samples[: pause_before(recording.samples, mind.longest_s)]
+    if len(samples) < len(recording.samples):
+        total, heard = f"{recording.seconds_total:.0f} s", len(samples) / SAMPLE_RATE_HZ
+        note = f"{file}: {total} long; only the first {heard:.0f} s are heard, up to a pause"
         typer.echo(f"assistant: {note}", err=True)
-    return await answer(file, recording.samples, mind, intents, settings)
+    return await answer(file, samples, mind, intents, settings)
 
 
 async def answer(

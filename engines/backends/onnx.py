@@ -65,8 +65,11 @@ class OnnxBackend:
         self._longest = max_sequence_length
         self._session = session(path, threads)
         shapes = {each.name: each.shape for each in self._session.get_inputs()}
-        self._layers, _, self._heads, _, self._head_dim = shapes["past_k"]
-        self._size, self._vocabulary = shapes["prefix"][-1], shapes["noise"][-1]
+        try:
+            self._layers, _, self._heads, _, self._head_dim = shapes["past_k"]
+            self._size, self._vocabulary = shapes["prefix"][-1], shapes["noise"][-1]
+        except (KeyError, ValueError) as error:
+            raise CheckpointError(f"{path}: not a language model of ours; convert again") from error
 
     def admit(self, context: Context, schedule: Schedule) -> _State:
         """Make room; raise `RequestError` for what this backend or the model cannot do."""

@@ -11,6 +11,7 @@ from engines.backends import Context, Proposal, Query, RequestError, gumbel
 from engines.backends.cache import SLOTS, KeyValues, PassView
 from engines.backends.graphs import Capture, Graphs
 from engines.llada import LLaDA, propose_tokens
+from engines.memory import NotEnoughMemoryError
 from engines.schedule import Schedule
 
 LONGEST_GRAPH = 256
@@ -121,7 +122,13 @@ class TorchBackend:
         lanes = [
             _Lane(query, row) for row in (0, 1) for query in queries if row < len(query.state.rows)
         ]
-        hidden = self._forward(lanes)
+        try:
+            hidden = self._forward(lanes)
+        except torch.OutOfMemoryError as error:
+            raise NotEnoughMemoryError(
+                f"a pass for {len(lanes)} requests found no memory on {self.device.type}; "
+                "ask for less at a time, or quantise"
+            ) from error
         counts = [len(query.active) for query in queries]
         if not sum(counts):
             return [Proposal(query.active, np.empty(0, np.float32)) for query in queries]

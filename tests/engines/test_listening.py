@@ -3,15 +3,23 @@
 import logging
 
 import numpy as np
+import pytest
 
+from engines.backends.onnx import OnnxBackend
+from engines.checkpoints import CheckpointError
 from engines.diffa import Engine
 from engines.listening import Listener, bound_run
 
 FEATURES = np.random.default_rng(0).normal(size=(1, 80, 96)).astype(np.float32)
 
 
+def listen(folder, device, *, mels=80, size=32, keep=True):
+    path = folder / "encoder.onnx"
+    return Listener(path, mels=mels, size=size, threads=1, device=device, keep=keep)
+
+
 def test_a_bound_output_is_the_output(tiny_folder):
-    listener = Listener(tiny_folder / "encoder.onnx", threads=1, device="cpu", keep=False)
+    listener = listen(tiny_folder, "cpu", keep=False)
     prefix, lengths = bound_run(
         listener._session, {"features": FEATURES, "lengths": np.array([80])}, "cpu"
     )
@@ -23,7 +31,7 @@ def test_a_bound_output_is_the_output(tiny_folder):
 
 def test_cuda_that_was_asked_for_and_is_not_there_is_told_loudly(tiny_folder, caplog):
     with caplog.at_level(logging.WARNING):
-        listener = Listener(tiny_folder / "encoder.onnx", threads=1, device="cuda", keep=True)
+        listener = listen(tiny_folder, "cuda")
     assert not listener.on_cuda
     assert "THE ENCODER RUNS ON THE CPU" in caplog.text
     assert "assistant[gpu]" in caplog.text
@@ -32,7 +40,7 @@ def test_cuda_that_was_asked_for_and_is_not_there_is_told_loudly(tiny_folder, ca
 
 def test_a_device_that_was_left_to_us_is_no_reason_to_be_loud(tiny_folder, caplog):
     with caplog.at_level(logging.WARNING):
-        Listener(tiny_folder / "encoder.onnx", threads=1, device="auto", keep=True)
+        listen(tiny_folder, "auto")
     assert caplog.text == ""
 
 
@@ -41,3 +49,16 @@ def test_a_graph_alone_runs_on_the_cpu_and_says_so(tiny_folder, caplog):
         engine = Engine.load(tiny_folder, threads=1, device="cuda")
     assert "has no weights for torch: the language model runs on the CPU" in caplog.text
     assert type(engine.backend).__name__ == "OnnxBackend"
+
+
+@pytest.mark.parametrize("wrong", [{"mels": 128}, {"size": 64}])
+def test_a_graph_of_another_model_is_refused(tiny_folder, wrong):
+    with pytest.raises(CheckpointError, match=r"encoder\.onnx: does not turn .* another model's"):
+        listen(tiny_folder, "cpu", **wrong)
+
+
+def test_an_encoder_is_no_language_model(tiny_folder):
+    with pytest.raises(CheckpointError, match="not a language model of ours"):
+        OnnxBackend(
+            tiny_folder / "encoder.onnx", mask_id=1, block_causal=True, max_sequence_length=9
+        )
