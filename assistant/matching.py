@@ -79,6 +79,10 @@ class Matcher:
         _ = matcher._nearby
         return matcher
 
+    def __len__(self) -> int:
+        """How many templates there are."""
+        return len(self._owners)
+
     def exact(self, text: str) -> list[Match]:
         """Return the handlers one of whose templates says `text`, best first.
 

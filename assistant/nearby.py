@@ -10,6 +10,7 @@ from rapidfuzz import fuzz, process
 from rapidfuzz.distance import Levenshtein
 
 from assistant import spoken
+from assistant.guesses import Guesses, alike, free_text
 from assistant.slots import SlotType
 from assistant.templates import Picks, Template, open_slots
 
@@ -22,8 +23,6 @@ _CLIMBS = 4
 _FILLS = 4
 _MAX_COMBINATIONS = 32
 _SAME_WORD_RATIO = 60.0
-_FRAME_RATIO = 75.0
-"""How alike the words around a free text must be: anything at all may stand in the text."""
 _FILLER = frozenset(
     (
         *("a", "an", "and", "at", "for", "in", "is", "it", "me", "my", "now", "of", "please"),
@@ -54,12 +53,13 @@ class Nearby:
         self._templates = templates
         share = max(16, MAX_SKELETONS // max(1, len(templates)))
         rng = random.Random(seed)  # noqa: S311 - a fair choice, not a secret
-        self._skeletons = [
-            _Skeleton(text, owner, picks)
-            for owner, template in enumerate(templates)
-            for text, picks in template.skeletons(share, rng).items()
-        ]
-        self._slots = [open_slots(each.text) for each in self._skeletons]
+        self._skeletons: list[_Skeleton] = []
+        self._guesses: list[Guesses] = []
+        for owner, template in enumerate(templates):
+            found = template.skeletons(share, rng)
+            texts = sorted(found, key=lambda text: bool(free_text(text, template)))
+            self._skeletons += [_Skeleton(text, owner, found[text]) for text in texts]
+            self._guesses.append(Guesses(template, texts))
 
     def near(self, text: str, limit: int) -> list[Near]:
         """Return up to `limit` sentences near `text` (`spoken.normalise` form), nearest first.
@@ -85,10 +85,9 @@ class Nearby:
 
     def _wordings(self, heard: "_Heard") -> list[_Skeleton]:
         """Shortlist the nearest skeletons, after climbing from the best of each template."""
-        guesses = [
-            heard.fill(each.text, slots, self._templates[each.owner])
-            for each, slots in zip(self._skeletons, self._slots, strict=True)
-        ]
+        guesses: list[str] = []
+        for each in self._guesses:
+            guesses += each.fill(heard.words, heard.likeliest)
         ranked = process.extract(
             heard.text, guesses, scorer=fuzz.ratio, limit=_SHORTLIST, score_cutoff=_MIN_RATIO - 15
         )
@@ -118,7 +117,7 @@ class _Heard:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self._words = text.split()
+        self.words = text.split()
         self._likely: dict[int, list[str]] = {}
         self._likeliest: dict[int, dict[str, str]] = {}
 
@@ -126,20 +125,25 @@ class _Heard:
         """Fill every slot with its likeliest value."""
         if not slots:
             return skeleton
-        likeliest = self._likeliest.get(id(template))
-        if likeliest is None:
-            names = template.slots
-            likeliest = {name: self.likely(template.types[name])[0] for name in names}
-            self._likeliest[id(template)] = likeliest
-        return self._complete(skeleton, likeliest, template, slots)
+        return self._complete(skeleton, self.likeliest(template), template, slots)
+
+    def likeliest(self, template: Template) -> dict[str, str]:
+        """Say what was likeliest said for each slot."""
+        if id(template) not in self._likeliest:
+            types = template.types
+            said = {name: self.likely(types[name])[0] for name in template.slots}
+            self._likeliest[id(template)] = said
+        return self._likeliest[id(template)]
 
     def fill_all(self, skeleton: str, template: Template) -> Iterable[str]:
         """Fill the slots with every combination of likely values, up to a bound."""
         slots = list(dict.fromkeys(open_slots(skeleton)))
+        wild = free_text(skeleton, template)
         options = (self.likely(template.types[name]) for name in slots)
         for values in itertools.islice(itertools.product(*options), _MAX_COMBINATIONS):
             said = dict(zip(slots, values, strict=True))
-            yield self._complete(skeleton, said, template, slots)
+            if wild:
+                yield self._complete(skeleton, said, template, slots)
             yield skeleton.format_map(said)
 
     def likely(self, kind: SlotType) -> list[str]:
@@ -159,16 +163,12 @@ class _Heard:
             return skeleton.format_map(said)
         before, _, after = skeleton.partition(f"{{{wild}}}")
         before, after = before.format_map(said), after.format_map(said)
-        start, end = len(before.split()), len(self._words) - len(after.split())
+        start, end = len(before.split()), len(self.words) - len(after.split())
         if start >= end:
             return before + said[wild] + after
-        heads, tails = " ".join(self._words[:start]), " ".join(self._words[end:])
-        fits = _alike(heads, before.strip()) and _alike(tails, after.strip())
-        return before + (" ".join(self._words[start:end]) if fits else said[wild]) + after
-
-
-def _alike(left: str, right: str) -> bool:
-    return left == right or fuzz.ratio(left, right) >= _FRAME_RATIO
+        heads, tails = " ".join(self.words[:start]), " ".join(self.words[end:])
+        fits = alike(heads, before.strip()) and alike(tails, after.strip())
+        return before + (" ".join(self.words[start:end]) if fits else said[wild]) + after
 
 
 def plausible(heard: str, sentence: str) -> bool:

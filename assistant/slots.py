@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import time, timedelta
 from enum import Enum
 from fractions import Fraction
-from functools import partial
+from functools import lru_cache, partial
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from assistant import spoken
@@ -241,6 +241,7 @@ def _within(low: int, high: int, words: str) -> int:
     return number
 
 
+@lru_cache(64)
 def _whole(low: int, high: int) -> SlotType:
     step = max(1, (high - low) // _MAX_LISTED)
     said = tuple(spoken.say_number(number) for number in range(low, high + 1, step))
@@ -254,6 +255,7 @@ def _decimal_within(low: float, high: float, words: str) -> float:
     return number
 
 
+@lru_cache(64)
 def _decimals(low: float, high: float) -> SlotType:
     step = (high - low) / 40 or 1.0
     numbers = (Fraction(str(round(low + step * place, 1))) for place in range(41))

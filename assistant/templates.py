@@ -8,7 +8,7 @@ import itertools
 import random
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from math import prod
 from typing import Any
@@ -33,6 +33,8 @@ from assistant.slots import SlotType, with_endings
 _SPACE = r"(?: |(?<= )|\A|\Z)"
 """A space of the template: none is needed where an optional part before or after was not said."""
 _MAX_DEPTH = 20
+_MAX_WRITTEN = 4096
+"""Wordings of one template that are remembered: the same are looked at in every turn."""
 Picks = tuple[int, ...]
 """One wording: the option taken at each of a template's choices."""
 _PLACEHOLDER = re.compile(r"(\{\w+\})")
@@ -45,6 +47,7 @@ class Template:
     source: str
     tree: Node
     types: Mapping[str, SlotType]
+    _written: dict[Picks, str] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def slots(self) -> frozenset[str]:
@@ -93,8 +96,12 @@ class Template:
 
     def wording(self, picks: Picks) -> str:
         """Write the skeleton that takes option `picks[i]` at `choices[i]`."""
-        taken = {id(choice): pick for choice, pick in zip(self.choices, picks, strict=True)}
-        return " ".join(_write(self.tree, taken).split())
+        if picks not in self._written:
+            if len(self._written) >= _MAX_WRITTEN:
+                self._written.clear()
+            taken = {id(choice): pick for choice, pick in zip(self.choices, picks, strict=True)}
+            self._written[picks] = " ".join(_write(self.tree, taken).split())
+        return self._written[picks]
 
     def skeletons(self, limit: int, rng: random.Random) -> dict[str, Picks]:
         """List its wordings with open slots: all of them, or up to `limit` drawn at random."""
@@ -142,9 +149,10 @@ def declared_kinds(sources: Iterable[str], rules: Mapping[str, str]) -> dict[str
     return kinds
 
 
-def open_slots(skeleton: str) -> list[str]:
+@lru_cache(16_384)
+def open_slots(skeleton: str) -> tuple[str, ...]:
     """Name the slots still open in a skeleton, in order."""
-    return [name[1:-1] for name in _PLACEHOLDER.findall(skeleton)]
+    return tuple(name[1:-1] for name in _PLACEHOLDER.findall(skeleton))
 
 
 def _parse(source: str, rules: Mapping[str, str], depth: int) -> Node:

@@ -131,6 +131,35 @@ def turn(
     Console().print(table)
 
 
+@app.command(epilog="Example: assistant bench match --sentences 1000")
+def match(
+    sentences: Annotated[int, typer.Option(min=1, help="Sentences of each kind.")] = 500,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    config: ConfigOption = None,
+    assignments: SetOption = None,
+) -> None:
+    """Time how the sentences of the loaded plugins are matched, in milliseconds of a core."""
+    settings = settings_from(config, assignments, {})
+    from assistant.intents import Intents
+    from assistant.matching import Matcher
+    from assistant.matching_benchmark import bench_match
+
+    intents = Intents.of(settings)
+    matcher = Matcher.of(intents.plugins)
+    rows = list(bench_match(matcher, sentences))
+    if as_json:
+        report = {
+            each.kind: {"p50_ms": round(each.p50_ms, 3), "p99_ms": round(each.p99_ms, 3)}
+            for each in rows
+        }
+        typer.echo(json.dumps({"templates": len(matcher), **report}, indent=2))
+        return
+    table = Table(f"{len(matcher)} templates", "sentences", "p50", "p99")
+    for each in rows:
+        table.add_row(each.kind, str(each.count), f"{each.p50_ms:.2f} ms", f"{each.p99_ms:.2f} ms")
+    Console().print(table)
+
+
 def _show(report: dict[str, Any]) -> None:
     """Print the report as a table."""
     console = Console()

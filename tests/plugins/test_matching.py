@@ -8,6 +8,8 @@ import pytest
 
 from assistant.intents import Intents
 from assistant.loading import load_plugins
+from assistant.matching import Matcher
+from assistant.matching_benchmark import bench_match
 from assistant.plugin import Choices, Converter, Plugin, Range, Samples, Turn
 from assistant.settings import PluginSettings
 
@@ -235,3 +237,13 @@ def test_sampling_ends_when_nothing_is_new():
 
     texts = sorted(sentence.text for sentence in make(plugin).sentences())
     assert texts == ["knock", "knock knock", "who is there"]
+
+
+def test_the_benchmark_times_every_kind_of_sentence(bundled):
+    rows = list(bench_match(Matcher.of(bundled.plugins), 20))
+    assert [(row.kind, row.count) for row in rows] == [
+        ("as a template has it", 20),
+        ("mis-heard", 20),
+        ("no request", 20),
+    ]
+    assert all(0 < row.p50_ms <= row.p99_ms for row in rows)
