@@ -15,7 +15,7 @@ from assistant.intents import HandlerResult, Intents
 from assistant.mqtt.bus import Bus
 from assistant.mqtt.payloads import Activity, EventType
 from assistant.settings import EngineSettings
-from assistant.turn import EndReason, Reply, Timings, Turn, Utterance
+from assistant.turn import EndReason, Reply, StartReason, Timings, Turn, Utterance
 from assistant.understanding import Mind, Understanding
 from assistant.worker import Worker
 
@@ -140,6 +140,8 @@ class Dialogue:
         match event:
             case Started():
                 self._turn_id, self._hearing, self._partials = self._new_id(), True, 0
+                if event.started_by is StartReason.WAKE_WORD:
+                    self._bus.event(EventType.WAKE, self._turn_id)
                 started_by = event.started_by.value
                 self._bus.event(EventType.SPEECH_START, self._turn_id, started_by=started_by)
                 self._settle()
