@@ -159,7 +159,7 @@ class Daemon:
         )  # fmt: skip
         outdoors = Outdoors(
             bus, dialogue, site=settings.site, clock=clock, wall_time=self._wall_time,
-            serves_others=settings.satellites.serve,
+            model=dialogue.model, serves_others=settings.satellites.serve,
         )  # fmt: skip
         for problem in intents.problems:
             bus.event(EventType.ERROR, plugin=problem.plugin, message=problem.reason)
