@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from engines.backends import Backend, Context, RequestError
 from engines.checkpoints import AUDIO, TEXT, Checkpoint
-from engines.decoding import BlockEvent, Request, decode
+from engines.decoding import BlockEvent, Decoder, Request, decode
 from engines.features import HOP, SAMPLE_RATE_HZ, log_mel
 from engines.memory import FreeBytes, Quantise, free_bytes
 from engines.opening import Device, open_model
@@ -53,8 +53,6 @@ class Ask:
     """The caller's own words, for prompts that take some."""
     schedule: Schedule | None = None
     """How to decode; the checkpoint's own way if none. Stop tokens are the checkpoint's."""
-    template: tuple[int | None, ...] = ()
-    """Tokens of the response given in advance, None where the model decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,15 +131,7 @@ class Engine:
     @property
     def schedule(self) -> Schedule:
         """How the checkpoint is decoded by default."""
-        defaults = self.checkpoint.manifest.decoding
-        return Schedule(
-            max_new_tokens=defaults.max_new_tokens,
-            block_length=defaults.block_length,
-            rule=Threshold(defaults.threshold),
-            cache=defaults.cache,
-            cautious_end=defaults.cautious_end,
-            stop_ids=self.checkpoint.stop_ids,
-        )
+        return default_schedule(self.checkpoint)
 
     def encode(self, audio: NDArray[np.int16] | NDArray[np.floating]) -> Prefix:
         """Turn mono audio at 16 kHz, int16 or -1..1, [samples], into a prefix.
@@ -176,6 +166,10 @@ class Engine:
             tokens[event.handle] += event.tokens
             yield _text_block(event, self._text(tokens[event.handle])[len(before) :])
 
+    def batch(self, size: int = 8) -> "Batch":
+        """Room for up to `size` asks at a time, which come and go between passes."""
+        return Batch(self, size)
+
     def score(
         self, candidates: Sequence[str], prompt: str, prefix: Prefix | None = None, text: str = ""
     ) -> list[Score]:
@@ -189,7 +183,7 @@ class Engine:
 
     def _request(self, ask: Ask) -> Request:
         schedule = replace(ask.schedule or self.schedule, stop_ids=self.checkpoint.stop_ids)
-        return Request(self._context(ask), schedule, ask.template)
+        return Request(self._context(ask), schedule)
 
     def _context(self, ask: Ask) -> Context:
         prompts = self.checkpoint.manifest.prompts
@@ -207,6 +201,55 @@ class Engine:
 
     def _text(self, ids: Sequence[int]) -> str:
         return self.checkpoint.tokenizer.decode(list(ids), skip_special_tokens=True)
+
+
+def default_schedule(checkpoint: Checkpoint) -> Schedule:
+    """How a checkpoint is decoded by default."""
+    defaults = checkpoint.manifest.decoding
+    return Schedule(
+        max_new_tokens=defaults.max_new_tokens,
+        block_length=defaults.block_length,
+        rule=Threshold(defaults.threshold),
+        cache=defaults.cache,
+        cautious_end=defaults.cautious_end,
+        stop_ids=checkpoint.stop_ids,
+    )
+
+
+class Batch:
+    """Asks denoised together: a new one takes the place of a finished one at the next pass."""
+
+    def __init__(self, engine: Engine, size: int) -> None:
+        self._engine, self._decoder = engine, Decoder(engine.backend, batch=size)
+        self._tokens: dict[int, list[int]] = {}
+
+    def add(self, ask: Ask) -> int:
+        """Queue an ask and return what its blocks name it; raises `RequestError` as `generate`."""
+        request = self._engine._request(ask)  # noqa: SLF001 - two halves of one facade
+        length = len(request.context) + request.schedule.blocks * request.schedule.block_length
+        longest = self._engine.checkpoint.manifest.lm.max_sequence_length
+        if length > longest:
+            raise RequestError(f"{length} positions asked for, the model has {longest}")
+        handle = self._decoder.add(request)
+        self._tokens[handle] = []
+        return handle
+
+    def step(self) -> list[TextBlock]:
+        """Run one pass; return the blocks it finished."""
+        blocks = []
+        for event in self._decoder.step():
+            tokens = self._tokens[event.handle]
+            before = self._engine._text(tokens)  # noqa: SLF001
+            tokens += event.tokens
+            text = self._engine._text(tokens)  # noqa: SLF001
+            blocks.append(_text_block(event, text[len(before) :]))
+            if event.last:
+                del self._tokens[event.handle]
+        return blocks
+
+    def close(self) -> None:
+        """Forget all asks."""
+        self._decoder.close()
 
 
 def cut(audio: Floats, longest_s: float) -> Floats:
