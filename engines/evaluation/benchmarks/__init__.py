@@ -1,0 +1,1 @@
+"""VoiceBench, MMSU and MMAU, run end to end: data in, answers, scores, a report."""

@@ -1,0 +1,141 @@
+"""Runs a benchmark's items through an answerer, keeping each answer before the next is begun."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engines.evaluation.benchmarks.answering import Answerer, Group
+from engines.evaluation.benchmarks.data import Split
+from engines.evaluation.benchmarks.items import BenchmarkError, Item
+from engines.evaluation.benchmarks.journal import Journal, read, write_whole
+
+PARTS, RESPONSES, RECORD = "parts", "responses", "run.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One share of the items: every `count`th, from `number`, counted from 0."""
+
+    number: int = 0
+    count: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.number + 1}-of-{self.count}"
+
+    def share(self, workers: int) -> list["Part"]:
+        """The same items, dealt to several workers."""
+        return [
+            Part(self.number + self.count * worker, self.count * workers)
+            for worker in range(workers)
+        ]
+
+    @classmethod
+    def parse(cls, text: str) -> "Part":
+        """Read `i/n`, counted from 1; raises `BenchmarkError`."""
+        number, _, count = text.partition("/")
+        if number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count):
+            return cls(int(number) - 1, int(count))
+        raise BenchmarkError(f"--shard {text}: write i/n, as in 1/4 for the first of four")
+
+
+def chosen(split: Split, limit: int | None, part: Part | None = None) -> set[int]:
+    """Places of the items to answer, `limit` of them evenly spread over the split."""
+    total = split.total
+    count = total if limit is None else min(limit, total)
+    places = (place * total // count for place in range(count))
+    return {place for place in places if part is None or place % part.count == part.number}
+
+
+def settle(out: Path, described: Mapping[str, Any]) -> None:
+    """Begin a run's folder, or check that it was begun with these very settings.
+
+    Raises `BenchmarkError` when it was not: answers of two kinds would be mixed.
+    """
+    path = out / RECORD
+    plain = json.loads(json.dumps(described, default=str))
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        write_whole(path, [json.dumps(plain, indent=2, ensure_ascii=False), "\n"])
+        return
+    except ValueError as error:
+        raise BenchmarkError(f"{path}: damaged ({error}); name another --out") from error
+    changed = [name for name in {**plain, **before} if plain.get(name) != before.get(name)]
+    if changed:
+        raise BenchmarkError(
+            f"{out} was begun with another {', '.join(sorted(changed))} (see {path}); "
+            "name another --out"
+        )
+
+
+def work(
+    splits: Sequence[Split],
+    answerer: Answerer,
+    out: Path,
+    *,
+    part: Part | None = None,
+    limit: int | None = None,
+    tick: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Answer what this part has left to answer; `tick` is told how many are finished each time.
+
+    Raises `BenchmarkError` and `OSError`; what was finished before is kept.
+    """
+    part = part or Part()
+    done = set(answered(out))
+    with Journal(out / PARTS / f"{part}.jsonl") as journal:
+        for group in answerer.answer(_left(splits, done, limit, part)):
+            journal.add(_rows(group))
+            tick(len(group.answers))
+
+
+def _left(splits: Iterable[Split], done: set[str], limit: int | None, part: Part) -> Iterator[Item]:
+    for split in splits:
+        places = {
+            place for place in chosen(split, limit, part) if f"{split.key}/{place}" not in done
+        }
+        if places:
+            yield from split.read(places.__contains__)
+
+
+def _rows(group: Group) -> list[dict[str, Any]]:
+    rows = [dataclasses.asdict(answer) for answer in group.answers]
+    # the last line carries the time of all, so that a run that is killed has its times, too
+    rows[-1] |= {"wall_s": group.wall_s, "busy_s": group.busy_s}
+    return rows
+
+
+def answered(out: Path) -> dict[str, dict[str, Any]]:
+    """Every finished answer of a run by its item's key, whoever finished it."""
+    found: dict[str, dict[str, Any]] = {}
+    for path in sorted((out / PARTS).glob("*.jsonl")):
+        for row in read(path):
+            found.setdefault(str(row.get("key")), row)
+    return found
+
+
+def write_responses(
+    split: Split, answers: Mapping[str, Mapping[str, Any]], out: Path, name: str
+) -> Path:
+    """Write a split's answers as VoiceBench does: the published columns, and `response`.
+
+    An item without one has an `error` besides.
+    """
+    path = out / RESPONSES / f"{name}-{split.subset.name}-{split.name}-audio.jsonl"
+    places = {place for place in range(split.total) if f"{split.key}/{place}" in answers}
+
+    def lines() -> Iterator[str]:
+        for item in split.read(places.__contains__, sound=False):
+            answer = answers[item.key]
+            row = {**item.row, "response": answer["response"]}
+            if split.subset.kind == "mmau":
+                row["model_prediction"] = answer["response"]  # what MMAU's own script reads
+            if answer["error"]:
+                row["error"] = answer["error"]
+            yield json.dumps(row, ensure_ascii=False, default=str) + "\n"
+
+    write_whole(path, lines())
+    return path

@@ -1,0 +1,224 @@
+"""Runs are resumed, shared and refused as they should be, and a killed one ends like any other."""
+
+import errno
+import io
+import json
+import os
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from engines.evaluation.benchmarks import journal
+from engines.evaluation.benchmarks.catalogue import BENCHMARKS
+from engines.evaluation.benchmarks.data import find
+from engines.evaluation.benchmarks.items import BenchmarkError
+from engines.evaluation.benchmarks.own import grouped
+from engines.evaluation.benchmarks.running import Part, answered, chosen, settle, work
+from tests.evaluation.fakes import FakeAnswerer
+
+ROOT = Path(__file__).parents[2]
+VOICEBENCH = BENCHMARKS["voicebench"]
+
+
+@pytest.fixture
+def splits(published):
+    return find(VOICEBENCH, published / "voicebench", ("advbench", "mmsu"))
+
+
+def responses(splits, out) -> dict[str, dict]:
+    places = {split.key: sorted(chosen(split, None)) for split in splits}
+    groups = grouped(splits, places, answered(out), out, "fake")
+    return {each.key: dict(each.row) for _, found in groups for each in found}
+
+
+def test_every_item_is_answered_once_and_written_in_voicebenchs_own_format(splits, tmp_path):
+    fake, ticks = FakeAnswerer(), []
+    work(splits, fake, tmp_path, tick=ticks.append)
+    assert (len(fake.asked), sum(ticks)) == (80, 80)
+    rows = responses(splits, tmp_path)
+    assert rows["mmsu/law/0"] == {
+        "question_id": "1",
+        "prompt": "What is the capital of Italy? A: Dublin. B: Rome. C: Beijing. D: Amman.",
+        "reference": "B",
+        "response": "The answer is B: it is so.",
+    }
+    path = tmp_path / "responses" / "fake-mmsu-law-audio.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["question_id"] for line in lines] == [str(n) for n in range(1, 40, 2)]
+
+
+def test_a_run_goes_on_where_it_stopped(splits, tmp_path):
+    class GivesUp(FakeAnswerer):
+        def answer(self, items):
+            for number, group in enumerate(super().answer(items)):
+                yield group
+                if number == 4:
+                    raise OSError(errno.ENOSPC, "No space left on device")
+
+    first = GivesUp()
+    with pytest.raises(OSError, match="No space"):
+        work(splits, first, tmp_path)
+    assert len(answered(tmp_path)) == 20
+    second = FakeAnswerer()
+    work(splits, second, tmp_path)
+    assert set(first.asked[:20]).isdisjoint(second.asked)
+    assert len(second.asked) == 60
+    third = FakeAnswerer()
+    work(splits, third, tmp_path)
+    assert third.asked == []
+
+
+def test_parts_share_the_items_whoever_took_which_before(splits, tmp_path):
+    one, two, rest = FakeAnswerer(), FakeAnswerer(), FakeAnswerer()
+    work(splits, one, tmp_path, part=Part.parse("1/3"))
+    for part in Part.parse("2/3").share(2):
+        work(splits, two, tmp_path, part=part)
+    assert set(one.asked).isdisjoint(two.asked)
+    work(splits, rest, tmp_path)
+    assert sorted([*one.asked, *two.asked, *rest.asked]) == sorted(responses(splits, tmp_path))
+    assert abs(len(one.asked) - len(two.asked)) <= len(splits)
+    for wrong in ("0/3", "4/3", "a/b", "3"):
+        with pytest.raises(BenchmarkError, match="write i/n"):
+            Part.parse(wrong)
+
+
+def test_a_limit_is_spread_over_each_split(splits, tmp_path):
+    fake = FakeAnswerer()
+    work(splits, fake, tmp_path, limit=4)
+    assert fake.asked == [
+        *(f"mmsu/law/{place}" for place in (0, 5, 10, 15)),
+        *(f"mmsu/physics/{place}" for place in (0, 5, 10, 15)),
+        *(f"advbench/test/{place}" for place in (0, 10, 20, 30)),
+    ]
+
+
+def test_a_folder_of_another_run_is_refused(tmp_path):
+    settle(tmp_path, {"model": "a", "decoding": "16"})
+    settle(tmp_path, {"model": "a", "decoding": "16"})
+    with pytest.raises(BenchmarkError, match="was begun with another decoding"):
+        settle(tmp_path, {"model": "a", "decoding": "4"})
+
+
+def test_an_undecodable_sound_is_told_and_does_not_stop_the_run(published, tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder = tmp_path / "data" / "advbench"
+    folder.mkdir(parents=True)
+    audio = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    sounds = [{"bytes": b"no sound", "path": None}, {"bytes": None, "path": "gone.wav"}, None]
+    table = pa.table({"prompt": ["a", "b", "c"], "audio": pa.array(sounds, audio)})
+    pq.write_table(table, folder / "test-00000-of-00001.parquet")
+    splits = find(VOICEBENCH, folder.parent)
+    work(splits, FakeAnswerer(), tmp_path / "out")
+    errors = [row["error"] for row in responses(splits, tmp_path / "out").values()]
+    assert errors[0].startswith("not a recording")
+    assert errors[1:] == ["gone.wav: no such file", "the item has no audio"]
+
+
+def test_a_full_disk_loses_no_finished_work(splits, tmp_path, monkeypatch):
+    work(splits, FakeAnswerer(), tmp_path, limit=8)
+    kept = answered(tmp_path)
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        work(splits, FakeAnswerer(), tmp_path)
+    monkeypatch.undo()
+    assert kept.keys() <= answered(tmp_path).keys()
+    work(splits, FakeAnswerer(), tmp_path)
+    assert len(answered(tmp_path)) == 80
+
+
+def killed(data: Path, out: Path, after: int) -> list[str]:
+    """Run the fake as a program and kill it once it has been asked so many items."""
+    command = [sys.executable, "-m", "tests.evaluation.fakes", str(data), str(out), str(after)]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        line = process.stdout.readline()
+        if line.strip() == "stopped":
+            process.kill()
+            return []
+        process.stdin.close()
+        return json.loads(line)
+
+
+def test_a_run_that_is_killed_twice_ends_like_an_undisturbed_one(published, tmp_path):
+    data, torn, whole = published / "voicebench", tmp_path / "torn", tmp_path / "whole"
+    killed(data, torn, 50)
+    finished = set(answered(torn))
+    assert 40 <= len(finished) <= 50
+    with (torn / "parts" / "1-of-1.jsonl").open("ab") as file:
+        file.write(b'{"key": "bbh/test/0", "resp')  # as a kill in the middle of a line leaves it
+    killed(data, torn, 70)
+    assert finished < set(answered(torn))
+    finished = set(answered(torn))
+    asked = killed(data, torn, 0)
+    assert finished.isdisjoint(asked)
+    assert len(finished) + len(asked) == 280
+    killed(data, whole, 0)
+    splits = find(VOICEBENCH, data)
+    assert responses(splits, torn) == responses(splits, whole)
+    for path in (whole / "responses").iterdir():
+        assert path.read_bytes() == (torn / "responses" / path.name).read_bytes()
+
+
+def test_memory_is_flat_however_many_items_there_are(tmp_path):
+    """Sounds of half a megabyte each: a run that held them would show."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros(250_000, np.int16), 16_000, format="WAV")
+    audio = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    row = {"bytes": file.getvalue(), "path": None}
+
+    def peak_mb(count: int) -> float:
+        folder = tmp_path / f"{count}" / "advbench"
+        folder.mkdir(parents=True)
+        path = folder / "test-00000-of-00001.parquet"
+        table = pa.table({"prompt": ["a"] * 10, "audio": pa.array([row] * 10, audio)})
+        with pq.ParquetWriter(path, table.schema, use_dictionary=False) as writer:
+            for _ in range(count // 10):
+                writer.write_table(table)
+        before = pa.total_allocated_bytes()
+        highest = before
+
+        class Watching(FakeAnswerer):
+            def answer(self, items) -> Iterator:
+                nonlocal highest
+                for group in super().answer(items):
+                    highest = max(highest, pa.total_allocated_bytes())
+                    yield group
+
+        tracemalloc.start()
+        work(find(VOICEBENCH, folder.parent), Watching({}), folder.parent / "out")
+        _, ours = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return (ours + highest - before) / 1e6
+
+    few, many = peak_mb(30), peak_mb(120)
+    assert many < few + 3
+
+
+def test_an_interrupted_write_leaves_the_file_as_it_was(tmp_path):
+    path = tmp_path / "report.md"
+    journal.write_whole(path, ["whole"])
+
+    def breaks() -> Iterator[str]:
+        yield "half"
+        raise BenchmarkError("no")
+
+    with pytest.raises(BenchmarkError):
+        journal.write_whole(path, breaks())
+    assert path.read_text() == "whole"
+    assert list(tmp_path.iterdir()) == [path]
