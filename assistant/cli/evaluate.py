@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from assistant.cli import benchmarks
 from assistant.cli.listeners import answerer, peer, transcriber, understander
 from assistant.cli.train import told
 from assistant.errors import UserError
@@ -14,7 +15,11 @@ from assistant.errors import UserError
 if TYPE_CHECKING:
     from engines.evaluation.samples import Audio, Noise, Sample
 
-app = typer.Typer(help="Measure a model, and write its card.", no_args_is_help=True)
+app = typer.Typer(
+    help="Measure a model, on benchmarks and on your own recordings, and write its card.",
+    no_args_is_help=True,
+)
+benchmarks.register(app)
 
 NANO = Path(__file__).parents[2] / "engines" / "nano"
 PLUGINS = Path(__file__).parents[2] / "plugins"

@@ -8,7 +8,6 @@ import typer
 from assistant.cli import (
     ask,
     bench,
-    compare,
     config,
     demo,
     devices,
@@ -45,7 +44,6 @@ bench.app.command("outbox")(endurance.outbox)
 app.add_typer(bench.app, name="bench")
 app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")
-evaluate.app.command("compare", epilog=compare.EPILOG)(compare.compare)
 
 
 def main() -> NoReturn:
