@@ -14,6 +14,7 @@ from assistant.audio.listener import Listener
 from assistant.audio.microphone import Lost, MicrophoneStatus
 from assistant.audio.source import Source
 from assistant.audio.vad import make_vad
+from assistant.audio.wakeword import make_wake_word
 from assistant.clerk import Clerk, reload_plugins
 from assistant.clock import Clock, SystemClock
 from assistant.controls import DEFAULT_MODEL, Controls, Memory, chosen_model, with_model
@@ -158,7 +159,7 @@ class Daemon:
         )  # fmt: skip
         outdoors = Outdoors(
             bus, dialogue, site=settings.site, clock=clock, wall_time=self._wall_time,
-            serves_others=settings.satellites.serve,
+            model=dialogue.model, serves_others=settings.satellites.serve,
         )  # fmt: skip
         for problem in intents.problems:
             bus.event(EventType.ERROR, plugin=problem.plugin, message=problem.reason)
@@ -229,7 +230,10 @@ class Daemon:
         source = self._ears(on_status)
         vad, endpointer = make_vad(settings.vad), Endpointer(settings.endpoint)
         partial_ms = settings.engine.partial_ms
-        listener = Listener(source, vad, endpointer, self._clock, partial_ms=partial_ms)
+        listener = Listener(
+            source, vad, endpointer, self._clock,
+            partial_ms=partial_ms, wake_word=make_wake_word(settings.wake),
+        )  # fmt: skip
         health = Health(bus, self._herald, listener.progress_at)
         return source, listener, health
 

@@ -15,7 +15,8 @@ from assistant.intents import HandlerResult, Intents
 from assistant.mqtt.bus import Bus
 from assistant.mqtt.payloads import Activity, EventType
 from assistant.settings import EngineSettings
-from assistant.turn import EndReason, Reply, Timings, Turn, Utterance
+from assistant.thinking import Thinker
+from assistant.turn import EndReason, Reply, StartReason, Timings, Turn, Utterance
 from assistant.understanding import Mind, Understanding
 from assistant.worker import Worker
 
@@ -71,6 +72,8 @@ class Dialogue:
         self.counters = Counters()
         self.last_timings: Timings | None = None
         """Of the last turn that was spoken and answered."""
+        self.model = Thinker(worker, lambda: getattr(self._mind, "engine", None))
+        """What plugins may ask."""
         self._mind, self._intents, self._bus, self._worker = mind, intents, bus, worker
         self._site, self._settings, self._clock, self._new_id = site, settings, clock, new_id
         self._turn_id = self._last_reply = ""
@@ -140,6 +143,8 @@ class Dialogue:
         match event:
             case Started():
                 self._turn_id, self._hearing, self._partials = self._new_id(), True, 0
+                if event.started_by is StartReason.WAKE_WORD:
+                    self._bus.event(EventType.WAKE, self._turn_id)
                 started_by = event.started_by.value
                 self._bus.event(EventType.SPEECH_START, self._turn_id, started_by=started_by)
                 self._settle()
@@ -231,6 +236,7 @@ class Dialogue:
             self.counters.wordless += 1
             return
         said = understood.transcript
+        self.model.heard(turn_id, utterance.audio)
         turn = Turn(turn_id, self._site, said, understood.confidence, self._last_reply)
         handling_from = self._clock.now()
         result = await self._intents.handle(self._intents.match(said, self._site), turn)

@@ -64,6 +64,15 @@ class VadSettings(Section):
     """Silero's probability above which a frame is speech."""
 
 
+class WakeSettings(Section):
+    """The word that wakes the assistant."""
+
+    word: Literal["okay_nabu", "hey_jarvis", "hey_mycroft", "alexa"] | None = None
+    """Empty: every voice is heard. Needs the extra `wake`."""
+    threshold: float | None = Field(default=None, gt=0, lt=1)
+    """Higher wakes more rarely; empty for the word's own."""
+
+
 class EndpointSettings(Section):
     """When an utterance begins and ends."""
 
@@ -235,6 +244,7 @@ class Settings(BaseSettings):
     """Where the outbox, the client id and plugins' stores live."""
     audio: AudioSettings = AudioSettings()
     vad: VadSettings = VadSettings()
+    wake: WakeSettings = WakeSettings()
     endpoint: EndpointSettings = EndpointSettings()
     engine: EngineSettings = EngineSettings()
     mqtt: MqttSettings = MqttSettings()

@@ -126,6 +126,11 @@ class EngineMind:
         self._longest_answer = settings.max_new_tokens
 
     @property
+    def engine(self) -> Engine:
+        """What understands, for what else it can do."""
+        return self._engine
+
+    @property
     def name(self) -> str:
         """As `model.toml` has it."""
         return self._engine.checkpoint.manifest.name

@@ -115,7 +115,8 @@ class Endpointer:
     def open(self, reason: StartReason, at: float) -> tuple[Event, ...]:
         """Open an utterance by command at `at` seconds; an open one is kept open instead.
 
-        It is dropped with `NO_SPEECH` when nobody speaks for `NO_SPEECH_MS`.
+        What was heard before a wake word, and the word itself, is no part of it. It is dropped
+        with `NO_SPEECH` when nobody speaks for `NO_SPEECH_MS`.
         """
         self._needs_silence = False
         match self._state:
@@ -123,7 +124,10 @@ class Endpointer:
                 self._state = State.STARTING
                 self._now.opened = True
                 self._now.started_by = reason
-                return (Started(at, reason),)
+                level_dbfs = _level_dbfs(self.audio())
+                if reason is StartReason.WAKE_WORD:
+                    self._heard.clear()
+                return (Started(at, reason, level_dbfs),)
             case State.STOPPING:
                 return self._resume(at)
             case _:

@@ -8,11 +8,14 @@ from assistant.audio.events import Dropped, Ended, Event, Progress, Started
 from assistant.audio.mailbox import Mailbox
 from assistant.audio.source import FRAME_MS, Frame, Gate, Source
 from assistant.audio.vad import Vad
+from assistant.audio.wakeword import WakeWord
 from assistant.clock import Clock
 from assistant.settings import EndpointSettings
 from assistant.turn import EndReason, StartReason
 
 _GUARD_S = 1.0
+WAKE_DEAF_MS = 300
+"""What is heard so soon after a wake word may be its end, and opens no speech; it is kept."""
 
 
 class Listener:
@@ -22,8 +25,16 @@ class Listener:
     """
 
     def __init__(
-        self, source: Source, vad: Vad, endpointer: Endpointer, clock: Clock, partial_ms: int = 600
+        self,
+        source: Source,
+        vad: Vad,
+        endpointer: Endpointer,
+        clock: Clock,
+        *,
+        partial_ms: int = 600,
+        wake_word: WakeWord | None = None,
     ) -> None:
+        """With a `wake_word` only that word, and commands, open an utterance."""
         self.frames = 0
         """Frames heard, the muted ones not."""
         self.utterances = 0
@@ -37,6 +48,8 @@ class Listener:
         self._clock = clock
         self._partial = partial_ms // FRAME_MS
         self._since_partial = 0
+        self._wake_word = wake_word
+        self._deaf_for = 0
         self._mailbox = Mailbox()
 
     @property
@@ -98,6 +111,8 @@ class Listener:
         if muted == self.muted:
             return
         self._gate.muted = muted
+        if self._wake_word is not None:
+            self._wake_word.reset()
         self._tell(self._endpointer.cancel(EndReason.MUTED))
         self._vad.reset()
 
@@ -137,13 +152,28 @@ class Listener:
 
     def _hear(self, frame: Frame) -> None:
         self.frames += 1
-        self._tell(self._endpointer.feed(frame, self._vad.is_speech(frame.samples)))
+        self._tell(self._endpointer.feed(frame, self._is_speech(frame)))
         if self._endpointer.state is not State.SPEAKING:
             return
         self._since_partial += 1
         if self._partial and self._since_partial >= self._partial:
             self._since_partial = 0
             self._mailbox.put(Progress(self._endpointer.audio(), frame.at))
+
+    def _is_speech(self, frame: Frame) -> bool:
+        """Whether the frame counts as speech; with a wake word, not before that is heard."""
+        if self._wake_word is None:
+            return self._vad.is_speech(frame.samples)
+        woken = self._wake_word.heard(frame.samples)
+        if self.state is State.QUIET:
+            if not woken:
+                return False
+            self._vad.reset()
+            self._deaf_for = WAKE_DEAF_MS // FRAME_MS
+            self._tell(self._endpointer.open(StartReason.WAKE_WORD, frame.at))
+        is_speech = self._vad.is_speech(frame.samples)
+        self._deaf_for = max(0, self._deaf_for - 1)
+        return is_speech and not self._deaf_for
 
     def _tell(self, events: tuple[Event, ...]) -> None:
         for event in events:

@@ -223,10 +223,7 @@ def explain(error: BaseException, settings: MqttSettings) -> Failure:
     host, port = address(settings)
     broker = f"the MQTT broker {host}:{port}"
     if isinstance(error, MqttConnectError):
-        if code_value(error.rc) in _REFUSALS:
-            remedy = "correct mqtt.username and mqtt.password (or mqtt.password_file)"
-            return Failure(f"{broker} refused the password: {remedy}", needs_a_person=True)
-        return Failure(f"{broker} refused the connection: {error}")
+        return _explain_refusal(error, broker)
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         remedy = "set mqtt.tls.ca to the authority that signed it, and mqtt.host to its name"
         return Failure(f"{broker} is not trusted ({error}): {remedy}", needs_a_person=True)
@@ -236,6 +233,16 @@ def explain(error: BaseException, settings: MqttSettings) -> Failure:
         why = "another client has its name, leave mqtt.client_id empty" if usurped else ""
         return Failure(f"{broker} closed the connection: {why or 'trying again'}")
     return Failure(f"cannot reach {broker} ({error}): check mqtt.host, mqtt.port and mqtt.tls")
+
+
+def _explain_refusal(error: MqttConnectError, broker: str) -> Failure:
+    if code_value(error.rc) in _REFUSALS:
+        remedy = "correct mqtt.username and mqtt.password (or mqtt.password_file)"
+        return Failure(f"{broker} refused the password: {remedy}", needs_a_person=True)
+    if code_value(error.rc) in _UNSUPPORTED_VERSION:
+        remedy = "satellites and engines need a newer one, others mqtt.protocol = 3.1.1"
+        return Failure(f"{broker} does not speak MQTT 5: {remedy}", needs_a_person=True)
+    return Failure(f"{broker} refused the connection: {error}")
 
 
 def backoff_s(failures: int, *, needs_a_person: bool = False, chance: float) -> float:

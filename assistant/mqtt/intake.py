@@ -73,7 +73,7 @@ class Intake:
         Raises `UserError` where the settings rule MQTT 5 out.
         """
         if settings.protocol == "3.1.1":
-            raise UserError("mqtt.protocol is 3.1.1, but satellites.serve needs MQTT 5")
+            raise UserError("satellites.serve needs MQTT 5, which mqtt.protocol rules out")
         self.refused = 0
         """Messages that were no utterances."""
         self._settings, self._clock, self._chance = settings, clock, chance

@@ -100,6 +100,8 @@ class Courier:
         match event:
             case Started():
                 self._turn, self._hearing, self._left_to = self._new_id(), True, None
+                if event.started_by is StartReason.WAKE_WORD:
+                    self._bus.event(EventType.WAKE, self._turn)
                 started_by = event.started_by.value
                 self._bus.event(EventType.SPEECH_START, self._turn, started_by=started_by)
                 self._settle()

@@ -1,15 +1,18 @@
 """The running satellite: it hears, asks the engines, and says what they answer."""
 
 from functools import partial
+from typing import Any
 
 from assistant.clerk import change_setting
 from assistant.controls import Controls
 from assistant.daemon import Background, Daemon
 from assistant.errors import AssistantError, UserError
 from assistant.mqtt.bus import Bus
+from assistant.mqtt.embedded import EMBEDDED
 from assistant.mqtt.requests import ChangeSetting, Response
 from assistant.obeying import obey_all
 from assistant.satellites.courier import Courier
+from assistant.settings import Settings
 from assistant.settings_layers import fingerprint
 from assistant.vitals import Vitals
 
@@ -19,10 +22,18 @@ NOT_HERE = "this is a satellite, which has no plugins and no model: ask an engin
 class Satellite(Daemon):
     """A daemon without a model: everything but the understanding."""
 
+    def __init__(self, settings: Settings, *args: Any, **options: Any) -> None:
+        """As `Daemon`; raises `UserError` for a broker that cannot serve satellites."""
+        mqtt = settings.mqtt
+        if mqtt.host == EMBEDDED:
+            raise UserError("mqtt.host is embedded: name the broker that the engines use")
+        if mqtt.protocol == "3.1.1":
+            raise UserError("mqtt.protocol is 3.1.1, but a satellite needs MQTT 5")
+        newest = settings.model_copy(update={"mqtt": mqtt.model_copy(update={"protocol": "5"})})
+        super().__init__(newest, *args, **options)
+
     async def _converse(self, bus: Bus) -> None:
         settings, clock = self._settings, self._clock
-        if settings.mqtt.protocol == "3.1.1":
-            raise UserError("mqtt.protocol is 3.1.1, but a satellite needs MQTT 5")
         source, listener, health = self._ears_of(bus)
         courier = Courier(
             bus, listener,

@@ -14,7 +14,7 @@ from assistant.intents import HandlerResult
 from assistant.plugin import Plugin, Turn
 from assistant.settings import EngineSettings
 from assistant.testing import Assistant, FakeClock
-from assistant.turn import EndReason
+from assistant.turn import EndReason, StartReason
 from tests.daemon.support import (
     FakeBus,
     FakeIntents,
@@ -89,6 +89,16 @@ async def test_a_turn_from_the_first_word_to_the_reply():
         ("reply", "a", "It is on."),
         ("event", "reply", "a", {"text": "It is on."}),
         ("state", "idle", None),
+    ]
+
+
+async def test_a_wake_word_is_told_before_the_speech():
+    stage = Stage()
+    await stage.tell(Started(0.0, StartReason.WAKE_WORD), Dropped(EndReason.NO_SPEECH))
+    await stage.end()
+    assert stage.bus.named("event")[:2] == [
+        ("event", "wake", "a", {}),
+        ("event", "speech_start", "a", {"started_by": "wake_word"}),
     ]
 
 

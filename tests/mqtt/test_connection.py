@@ -97,6 +97,7 @@ def test_an_identity_that_cannot_be_kept_names_the_setting(tmp_path: Path):
     ("error", "words", "needs_a_person"),
     [
         (MqttConnectError(4), "refused the password", True),
+        (MqttConnectError(1), "does not speak MQTT 5", True),
         (MqttConnectError(3), "refused the connection", False),
         (aiomqtt.MqttCodeError(7, "lost"), "closed the connection", False),
         (
