@@ -121,7 +121,7 @@ class Checkpoint:
         if not folder.is_dir():
             raise CheckpointError(f"{folder}: no such folder; give one with a model.toml")
         manifest = Manifest.read(folder / "model.toml")
-        tokenizer = _tokenizer(folder / "tokenizer.json", manifest)
+        tokenizer = read_tokenizer(folder / "tokenizer.json", manifest)
         checkpoint = cls(folder, manifest, tokenizer, _stop_ids(folder, manifest, tokenizer))
         if not checkpoint.encoder.is_file():
             raise CheckpointError(f"{checkpoint.encoder}: missing; convert the model again")
@@ -151,7 +151,8 @@ class Checkpoint:
         return [self.manifest.lm.mask_token_id, *rows]
 
 
-def _tokenizer(path: Path, manifest: Manifest) -> Tokenizer:
+def read_tokenizer(path: Path, manifest: Manifest) -> Tokenizer:
+    """Read a `tokenizer.json`; raise `CheckpointError` for one that does not fit the model."""
     if not path.is_file():
         raise CheckpointError(f"{path}: missing; convert the model again")
     try:

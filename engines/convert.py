@@ -19,6 +19,7 @@ from engines.checkpoints import (
     CheckpointError,
     DecodingDefaults,
     Manifest,
+    read_tokenizer,
 )
 from engines.export import export_encoder
 from engines.features import HOP, SAMPLE_RATE_HZ
@@ -119,7 +120,7 @@ def _write(
     shape = model.whisper_model.config
     frames = 2 * shape.max_source_positions
     tokenizer = _copy_tokenizer(llada, folder)
-    Manifest(
+    manifest = Manifest(
         name=f"DIFFA with {llada.name}",
         licence=LICENCE,
         attention="bidirectional",
@@ -128,7 +129,9 @@ def _write(
         stop=tuple(stop for stop in STOPS if tokenizer.token_to_id(stop) is not None),
         audio=AudioLimits(shape.num_mel_bins, frames * HOP / SAMPLE_RATE_HZ, padded=True),
         decoding=DecodingDefaults(cache="dual"),
-    ).write(folder / "model.toml")
+    )
+    manifest.write(folder / "model.toml")
+    read_tokenizer(folder / "tokenizer.json", manifest)  # before the minutes that follow
     progress("exporting encoder and adapters as one graph")
     graph = folder / "encoder.onnx"
     export_encoder(model, graph, mels=shape.num_mel_bins, frames=frames, fixed=True, half=half)

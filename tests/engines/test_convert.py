@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import soundfile
 import torch
@@ -15,9 +16,12 @@ from typer.testing import CliRunner
 
 from assistant.cli.main import app as whole_app
 from assistant.cli.model import app
+from engines.backends.onnx import session
 from engines.checkpoints import CheckpointError, DecodingDefaults, Manifest
 from engines.convert import chat, convert
 from engines.diffa import Ask, Engine
+from engines.export import export_encoder
+from engines.published import read_diffa
 from engines.schedule import Schedule, Steps
 from tests.engines.published import (
     diffa_tensors,
@@ -98,37 +102,51 @@ def test_asking_a_converted_folder_gives_the_references_tokens(converted, tmp_pa
     assert answered["passes"] == case["steps"]
 
 
-def test_low_rank_updates_are_merged_into_what_is_written(llada, tmp_path):
-    """DIFFA-2's layout: large-v3's shape and eight taps, and LLaDA's weights changed."""
-    shape = llada_shape(embedding_size=56, mask_token_id=51, eos_token_id=50)
-    model = write_llada(tmp_path / "llada", shape)
-    write_whisper(tmp_path / "whisper", LARGE)
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A Whisper of four layers, DIFFA's adapters with DIFFA-2's updates, a LLaDA of two layers."""
+    folder = tmp_path_factory.mktemp("small")
+    model = write_llada(
+        folder / "llada", llada_shape(embedding_size=56, mask_token_id=51, eos_token_id=50)
+    )
+    write_whisper(folder / "whisper", replace(LARGE, encoder_layers=4))
     factors = lora_tensors(model)
-    write_diffa(
-        tmp_path / "diffa", "whisper-large-v3", diffa_tensors(16, 32, taps=8) | dict(factors)
-    )
-    out = tmp_path / "out"
-    convert(
-        whisper=tmp_path / "whisper", diffa=tmp_path / "diffa", llada=tmp_path / "llada", out=out
-    )
-    name = "model.transformer.blocks.1.up_proj"
-    a, b = (
-        factors[f"llm_model.base_model.model.{name}.lora_{each}.default.weight"] for each in "AB"
-    )
-    before = load_file(tmp_path / "llada" / "model.safetensors")[f"{name}.weight"]
-    after = load_file(out / "model.safetensors")[f"{name}.weight"]
+    tensors = diffa_tensors(16, 32, taps=4) | dict(factors)
+    write_diffa(folder / "diffa", "whisper-tiny", tensors)
+    sources = {name: folder / name for name in ("whisper", "diffa", "llada")}
+    return sources, factors
+
+
+def test_low_rank_updates_are_merged_into_what_is_written(small, tmp_path):
+    sources, factors = small
+    convert(**sources, out=tmp_path / "out", half=True)
+    full = f"llm_model.base_model.model.{UPDATED}"
+    a, b = (factors[f"{full}.lora_{each}.default.weight"] for each in "AB")
+    before = load_file(sources["llada"] / "model.safetensors")[f"{UPDATED}.weight"]
+    after = load_file(tmp_path / "out" / "model.safetensors")[f"{UPDATED}.weight"]
     torch.testing.assert_close(after, before + 2 * b @ a)
-    engine = Engine.load(out, threads=1, device="cpu")
+    engine = Engine.load(tmp_path / "out", threads=1, device="cpu")
     assert engine.encode(np.zeros(3000, np.int16)).embeddings.shape[1] == 32
 
 
-def test_an_encoder_in_half_precision_hears_nearly_the_same(llada, converted, tmp_path):
-    out = tmp_path / "half"
-    arguments = ["--whisper", DIFFA / "whisper", "--diffa", DIFFA / "diffa", "--llada", llada]
-    result = CliRunner().invoke(app, ["convert", *map(str, arguments), "--out", str(out), "--fp16"])
-    assert result.exit_code == 0, result.output
-    sizes = [(each / "encoder.onnx").stat().st_size for each in (out, converted)]
-    assert sizes[0] < 0.7 * sizes[1]
+UPDATED = "model.transformer.blocks.1.up_proj"
+
+
+def test_an_encoder_in_half_precision_hears_nearly_the_same_in_half_the_space(small, tmp_path):
+    sources, _ = small
+    model = read_diffa(sources["diffa"], sources["whisper"])
+    shape = {"mels": LARGE.num_mel_bins, "frames": 2 * LARGE.max_source_positions, "fixed": True}
+    heard, sizes = [], []  # what is said of the sound, and the bytes of the weights
+    for name, half in (("whole", False), ("half", True)):
+        path = tmp_path / f"{name}.onnx"
+        export_encoder(model, path, **shape, half=half)
+        noise = np.random.default_rng(0).normal(size=(1, 128, 80)).astype(np.float32)
+        feeds = {"features": noise, "lengths": np.array([80])}
+        heard.append(session(path, 1).run(None, feeds)[0])
+        weights = onnx.load(path).graph.initializer
+        sizes.append(sum(onnx.numpy_helper.to_array(each).nbytes for each in weights))
+    assert 0 < np.abs(heard[1] - heard[0]).max() < 5e-2
+    assert sizes[1] < 0.6 * sizes[0]
 
 
 def test_three_folders_or_the_hub_are_asked_for(tmp_path):

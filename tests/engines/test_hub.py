@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
@@ -14,9 +15,16 @@ import pytest
 
 from engines.checkpoints import CheckpointError
 from engines.hub import DIFFA, LLADA, WHISPER, fetch
+from tests.engines.published import (
+    diffa_tensors,
+    llada_shape,
+    write_diffa,
+    write_llada,
+    write_whisper,
+)
+from tests.engines.test_published import LARGE
 
 COMMIT = "0" * 40
-GOLDEN = Path(__file__).parents[1] / "golden"
 PROGRAM = "from assistant.cli.main import main; main()"
 
 
@@ -71,22 +79,18 @@ class Hub(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def hub(tmp_path):
-    """A hub that has the golden models under the published names."""
-    from tests.engines.published import write_tokenizer
-
-    write_tokenizer(tmp_path, 696, 704)
-    sources = {
-        WHISPER.repository: GOLDEN / "diffa-tiny" / "whisper",
-        DIFFA.repository: GOLDEN / "diffa-tiny" / "diffa",
-        LLADA.repository: GOLDEN / "llada-tiny",
-    }
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory):
+    """A hub that has tiny models under the published names."""
+    folder = tmp_path_factory.mktemp("hub")
+    write_whisper(folder / "whisper", replace(LARGE, encoder_layers=4))
+    write_diffa(folder / "diffa", "whisper-tiny", diffa_tensors(16, 32, taps=4))
+    write_llada(folder / "llada", llada_shape())
+    names = {"whisper": WHISPER, "diffa": DIFFA, "llada": LLADA}
     Hub.files = {
-        name: {each.name: each for each in folder.iterdir() if each.name != "vectors.safetensors"}
-        for name, folder in sources.items()
+        published.repository: {each.name: each for each in (folder / name).iterdir()}
+        for name, published in names.items()
     }
-    Hub.files[LLADA.repository]["tokenizer.json"] = tmp_path / "tokenizer.json"
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     thread = threading.Thread(target=server.serve_forever, name="hub")
     thread.start()
