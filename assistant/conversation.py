@@ -19,6 +19,8 @@ from assistant.tools import Earlier
 MAX_EARLIER = 8
 CONTEXT_S = 60.0
 """How long "and in the kitchen" still continues what was said before."""
+SPEAKING_S = 30.0
+"""How long an answer that began in time may take to be spoken and understood."""
 _ANYTHING = "{answer}"
 _LEAD = re.compile(
     r"(?:and (?:what|how) about|what about|how about|and now|and then|and also|and|also"
@@ -66,6 +68,12 @@ class Conversation:
         taker = _taker(ask, match.bound, rules, config)
         self._question = _Question(ask, match, Matcher([taker]), self._now() + ask.timeout)
         return taker
+
+    def speech_began(self) -> None:
+        """Keep a question that is open until its answer has been spoken and understood."""
+        if question := self._open():
+            until_s = max(question.until_s, self._now() + SPEAKING_S)
+            self._question = question._replace(until_s=until_s)
 
     def hushed(self) -> None:
         """Note that something else was said: nobody answers the question any more."""

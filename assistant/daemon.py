@@ -156,6 +156,7 @@ class Daemon:
         dialogue = Dialogue(
             mind, intents, bus, worker,
             site=settings.site, settings=settings.engine, clock=clock, new_id=self._new_id,
+            expect=listener.expect,
         )  # fmt: skip
         outdoors = Outdoors(
             bus, dialogue, site=settings.site, clock=clock, wall_time=self._wall_time,

@@ -68,7 +68,10 @@ class Dialogue:
         settings: EngineSettings,
         clock: Clock,
         new_id: Callable[[], str] = new_turn_id,
+        expect: Callable[[float], None] = lambda _: None,
     ) -> None:
+        """`expect` is told for how many seconds an answer to a question is waited for."""
+        self._expect = expect
         self.counters = Counters()
         self.last_timings: Timings | None = None
         """Of the last turn that was spoken and answered."""
@@ -143,6 +146,7 @@ class Dialogue:
         match event:
             case Started():
                 self._turn_id, self._hearing, self._partials = self._new_id(), True, 0
+                self._intents.speech_began(self._site)
                 if event.started_by is StartReason.WAKE_WORD:
                     self._bus.event(EventType.WAKE, self._turn_id)
                 started_by = event.started_by.value
@@ -268,6 +272,7 @@ class Dialogue:
             plugin, _, _ = result.intent.partition(".")
             asked = {"expects": list(result.ask.expects), "timeout_s": result.ask.timeout}
             self._bus.event(EventType.PLUGIN, turn_id, plugin=plugin, name="question", data=asked)
+            self._expect(result.ask.timeout)
         if result.error is not None:
             self._fail(turn_id, result.error)
 

@@ -184,6 +184,11 @@ class Intents:
                 await self._cast.tell(kind, name)
         return Reloaded(started, stopped, tuple(problems))
 
+    def speech_began(self, site: str) -> None:
+        """Keep the question at `site` open for what is being said there now."""
+        if talk := self._talks.get(site):
+            talk.speech_began()
+
     @property
     def scheduled(self) -> tuple[str, ...]:
         """`plugin/name` of every callback that waits."""

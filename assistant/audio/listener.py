@@ -50,6 +50,7 @@ class Listener:
         self._since_partial = 0
         self._wake_word = wake_word
         self._deaf_for = 0
+        self._expects_until = 0.0
         self._mailbox = Mailbox()
 
     @property
@@ -96,6 +97,10 @@ class Listener:
         """Listen to a person who has not spoken yet; a muted microphone stays muted."""
         if not self.muted:
             self._tell(self._endpointer.open(reason, self._clock.now()))
+
+    def expect(self, seconds: float) -> None:
+        """Let any voice open an utterance for so long: somebody was asked something."""
+        self._expects_until = self._clock.now() + seconds
 
     def cancel(self) -> None:
         """Throw away what is being said."""
@@ -167,7 +172,8 @@ class Listener:
         woken = self._wake_word.heard(frame.samples)
         if self.state is State.QUIET:
             if not woken:
-                return False
+                expected = frame.at < self._expects_until
+                return expected and self._vad.is_speech(frame.samples)
             self._vad.reset()
             self._deaf_for = WAKE_DEAF_MS // FRAME_MS
             self._tell(self._endpointer.open(StartReason.WAKE_WORD, frame.at))

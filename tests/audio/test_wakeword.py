@@ -18,6 +18,7 @@ from tests.audio.support import FakeClock, FakeSource, LoudIsSpeech, hum, loud, 
 
 BEEP = 12_345
 """The loudness of a frame that is the wake word of these tests."""
+LONG_AGO_S = -100.0
 
 
 class Beep:
@@ -37,10 +38,12 @@ def beep() -> np.ndarray:
     return np.full(FRAME_SAMPLES, BEEP, np.int16)
 
 
-async def heard(*sound: np.ndarray) -> list[Event]:
+async def heard(*sound: np.ndarray, expected_s: float = 0.0) -> list[Event]:
     clock, source = FakeClock(), FakeSource(np.concatenate(sound))
     endpointer = Endpointer(EndpointSettings())
     listener = Listener(source, LoudIsSpeech(), endpointer, clock, partial_ms=0, wake_word=Beep())
+    if expected_s:
+        listener.expect(expected_s)
     return [e for e in [event async for event in listener.events()] if _is_told(e)]
 
 
@@ -78,6 +81,17 @@ async def test_the_end_of_the_word_is_not_taken_for_the_request():
 
 async def test_a_word_that_nothing_follows_comes_to_nothing():
     assert await heard(silence(1), beep(), silence(8), loud(1), silence(1)) == []
+
+
+async def test_an_answer_that_is_expected_needs_no_word():
+    started, ended = await heard(silence(1), loud(1), silence(2), expected_s=3)
+    assert isinstance(started, Started)
+    assert started.started_by is StartReason.VOICE
+    assert isinstance(ended, Ended)
+
+
+async def test_an_answer_is_not_expected_for_ever():
+    assert await heard(silence(1), loud(1), silence(2), expected_s=LONG_AGO_S) == []
 
 
 async def test_muting_forgets_what_was_heard_of_the_word():

@@ -100,6 +100,10 @@ class FakeIntents:
     """Answers the transcripts it knows."""
 
     known: dict[str, HandlerResult] = field(default_factory=dict)
+    began: list[str] = field(default_factory=list)
+
+    def speech_began(self, site: str) -> None:
+        self.began.append(site)
 
     def match(self, text: str, site: str = "") -> Sequence[HandlerResult]:
         return [self.known[text]] if text in self.known else []

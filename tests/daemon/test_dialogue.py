@@ -11,7 +11,7 @@ from assistant.audio.events import Dropped, Ended, Paused, Progress, Resumed, St
 from assistant.dialogue import NO_ANSWER, Dialogue, new_turn_id
 from assistant.errors import TransientError
 from assistant.intents import HandlerResult
-from assistant.plugin import Plugin, Turn
+from assistant.plugin import Ask, Plugin, Turn
 from assistant.settings import EngineSettings
 from assistant.testing import Assistant, FakeClock
 from assistant.turn import EndReason, StartReason
@@ -38,6 +38,7 @@ class Stage:
         self.mind = FakeMind(*script, answer=answer)
         self.intents = FakeIntents({"light on": ON})
         self.clock = FakeClock()
+        self.expected: list[float] = []
         ids = iter("abcdefgh")
         self.dialogue = Dialogue(
             self.mind,
@@ -48,6 +49,7 @@ class Stage:
             settings=EngineSettings(timeout_s=timeout_s),
             clock=self.clock,
             new_id=lambda: next(ids),
+            expect=self.expected.append,
         )
         self.tell = self.script.tell
         self._task = asyncio.create_task(self.dialogue.run(self.script.events()))
@@ -100,6 +102,19 @@ async def test_a_wake_word_is_told_before_the_speech():
         ("event", "wake", "a", {}),
         ("event", "speech_start", "a", {"started_by": "wake_word"}),
     ]
+
+
+async def test_after_a_question_an_answer_is_listened_for():
+    stage = Stage("order a pizza")
+    ask = Ask("Small or large?", expects=["small", "large"], timeout=6)
+    stage.intents.known["order a pizza"] = HandlerResult("pizza.order", {}, ask.text, 1.0, ask)
+    await stage.tell(Started(0.0), Ended(utterance(2)))
+    await stage.end()
+    [(*_, told)] = stage.bus.named("event", "plugin")
+    asked = {"expects": ["small", "large"], "timeout_s": 6}
+    assert told == {"plugin": "pizza", "name": "question", "data": asked}
+    assert stage.expected == [6]
+    assert stage.intents.began == ["kitchen"]
 
 
 async def test_a_pause_that_proves_to_be_the_end_has_its_answer_begun_already():

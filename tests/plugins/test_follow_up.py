@@ -50,6 +50,14 @@ async def test_an_answer_belongs_to_its_question_for_a_while(assistant, brew, se
     assert (await assistant.hear("small")).intent == intent
 
 
+async def test_an_answer_that_began_in_time_may_end_later(assistant, brew):
+    await assistant.hear("brew a latte")
+    await assistant.advance(4.9)
+    (await assistant.intents()).speech_began("default")
+    await assistant.advance(10)
+    assert (await assistant.hear("small")).reply == "A small latte."
+
+
 async def test_an_answer_belongs_to_the_site_of_the_question(assistant, brew):
     await assistant.hear("brew a latte", site="kitchen")
     assert (await assistant.hear("small", site="attic")).intent is None
