@@ -76,6 +76,24 @@ def speech(
         _show_steps(prepare(data, out, stage, (each._asdict() for each in drawn)))
 
 
+@app.command(epilog="Example: assistant train adopt engines/nano runs/mine")
+def adopt(
+    model: Annotated[Path, typer.Argument(help="Checkpoint folder that `train ship` made.")],
+    run: Annotated[Path, typer.Argument(help="The run's folder.")],
+) -> None:
+    """Begin a run with the weights of a shipped model, to teach it more."""
+    _need_torch("onnx", "onnxscript")
+    with told(run):
+        from engines.training.adopting import adopt as take_over
+        from engines.training.recipe import fresh
+
+        for stage in ("encoder", "lm", "align"):
+            if (run / f"{stage}.pt").exists():
+                raise UserError(f"{run / stage}.pt is there already: give another folder")
+        take_over(model, run, fresh(run))
+    typer.echo(f"{run}: begins with {model}; go on with: assistant train speech --out {run}")
+
+
 @app.command(epilog="Example: assistant train encoder runs/nano --hours 2")
 def encoder(
     run: RunArgument,

@@ -16,6 +16,8 @@ SPEED_OF_SOUND = 343.0
 _ROOMS = 96
 _NOISES = 64
 NOISE_S = 24
+NOISY_DB = 12.0
+_MU = 255.0
 
 Audio = NDArray[np.float32]
 
@@ -34,6 +36,8 @@ class Augmentation:
     """Share of the noisy clips whose noise is other people talking."""
     snr_db: tuple[float, float] = (3.0, 30.0)
     channel: float = 0.4
+    codec: float = 0.1
+    """Eight bits a sample, logarithmic, as on a telephone line."""
     clip: float = 0.05
 
 
@@ -45,6 +49,8 @@ class Heard:
     start: int
     """First sample of the speech; before it and from `end` on there is only the room."""
     end: int
+    noisy: bool
+    """Whether a person would say so: noise within `NOISY_DB` of the speech."""
 
 
 class Augmenter:
@@ -65,16 +71,20 @@ class Augmenter:
             audio = reverberate(audio, rooms()[rng.integers(_ROOMS)])
         if rng.random() < options.channel:
             audio = colour(audio, rng)
+        snr_db = float(rng.uniform(35, 70))
         if rng.random() < options.noise:
+            snr_db = float(rng.uniform(*options.snr_db))
             talk = rng.random() < options.babble
             noise = self._babble(len(audio), rng) if talk else coloured_noise(len(audio), rng)
-            audio = mix(audio, noise, float(rng.uniform(*options.snr_db)))
+            audio = mix(audio, noise, snr_db)
         else:
-            audio = mix(audio, coloured_noise(len(audio), rng), float(rng.uniform(35, 70)))
+            audio = mix(audio, coloured_noise(len(audio), rng), snr_db)
         if rng.random() < options.clip:
             peak = np.abs(audio).max() * rng.uniform(0.3, 0.8)
             audio = np.clip(audio, -peak, peak)
-        return Heard(audio, start, end)
+        if rng.random() < options.codec:
+            audio = telephone(audio)
+        return Heard(audio, start, end, noisy=snr_db < NOISY_DB)
 
     def _babble(self, length: int, rng: np.random.Generator) -> Audio:
         noise = np.zeros(length, np.float32)
@@ -90,6 +100,14 @@ def change_speed(audio: Audio, factor: float) -> Audio:
     """Play faster (`factor` > 1) or slower; pitch and formants move along."""
     places = np.arange(0, len(audio) - 1, factor)
     return np.interp(places, np.arange(len(audio)), audio).astype(np.float32)
+
+
+def telephone(audio: Audio) -> Audio:
+    """Samples as eight bits of the mu-law (ITU-T G.711), at the clip's own loudness."""
+    peak = float(np.abs(audio).max()) or 1.0
+    level = np.log1p(_MU * np.abs(audio) / peak) / np.log1p(_MU)
+    level = np.round(level * 127) / 127
+    return (np.sign(audio) * peak * np.expm1(level * np.log1p(_MU)) / _MU).astype(np.float32)
 
 
 def mix(audio: Audio, noise: Audio, snr_db: float) -> Audio:

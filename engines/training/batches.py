@@ -90,7 +90,7 @@ class SpeechBatches:
 
     def hear(self, clips: list[tuple[Corpus, Clip]], rng: np.random.Generator) -> dict[str, Any]:
         """Augmented features of some clips, padded to the longest."""
-        heard, spans = [], []
+        heard, spans, noisy = [], [], []
         for corpus, clip in clips:
             audio = np.float32(1 / 32768) * corpus.audio(clip).astype(np.float32)
             sound = self._augment(audio, rng)
@@ -102,6 +102,7 @@ class SpeechBatches:
             )
             heard.append(mask_features(log_mel(sound.audio, warp=warp), rng))
             spans.append((sound.start / (HOP * STRIDE), sound.end / (HOP * STRIDE)))
+            noisy.append(sound.noisy)
         lengths = [features.shape[1] for features in heard]
         padded = np.zeros((len(heard), heard[0].shape[0], max(lengths)), np.float32)
         for row, features in zip(padded, heard, strict=True):
@@ -111,6 +112,7 @@ class SpeechBatches:
             "lengths": torch.tensor(lengths),
             "seconds": sum(lengths) / 100,
             "spans": spans,
+            "noisy": noisy,
         }
 
 

@@ -142,12 +142,13 @@ def run(  # noqa: PLR0917 - what is trained, on what, how, and where to
                 bar.update(task, completed=step + 1, description=text)
             out_of_time = until_s is not None and elapsed > until_s
             if (step + 1) % save_every == 0 or step + 1 == schedule.steps or out_of_time:
-                _save(path, stage, model, optimisers, step + 1)
+                save(path, stage, model, optimisers, step + 1)
             if out_of_time:
                 break
 
 
-def _save(path: Path, stage: str, model: nn.Module, optimisers: Optimisers, step: int) -> None:
+def save(path: Path, stage: str, model: nn.Module, optimisers: Optimisers, step: int) -> None:
+    """Write a checkpoint in one move: a kill leaves the old one or the new one."""
     state = {
         "stage": stage,
         "step": step,

@@ -199,6 +199,11 @@ def _adapters(stage: Stage, run: Path, path: Path, options: Options, notes: list
     return config, model, batches, stage_loss(block_length, config.weights)
 
 
+def fresh(run: Path) -> Nano:
+    """An untrained model of the run's shapes."""
+    return Nano(_shape(run, configs.read(AdapterStage, configs.path_of("align", run)).adapters))
+
+
 def _shape(run: Path, adapters: Adapters) -> NanoConfig:
     """The shapes that the run's stages were begun with."""
     encoder = configs.read(EncoderStage, configs.path_of("encoder", run))

@@ -51,14 +51,14 @@ class InstructionBatches(SpeechBatches):
         clips = self.draw(step, rng)
         batch = self.hear(clips, rng)
         prompts, responses = [], []
-        for _, clip in clips:
+        for (_, clip), noisy in zip(clips, batch["noisy"], strict=True):
             task = rng.choice(self._tasks, p=np.array(self._shares) / sum(self._shares))
             text = clip.text
             if task == "answer" and clip.text in self.answers:
                 text = self.answers[clip.text]
             elif task == "describe" and clip.gender:
                 pace = f", speaking {clip.pace}" if clip.pace in {"slow", "fast"} else ""
-                text = f"{DESCRIBE[clip.gender]}{pace}"
+                text = f"{DESCRIBE[clip.gender]}{pace}{', in noise' if noisy else ''}"
             else:
                 task = "transcribe"
             prompts.append([self._special[task]])

@@ -7,7 +7,7 @@ from engines.training import augment
 from engines.training.augment import Augmentation, Augmenter
 from engines.training.corpus import Corpus
 
-EVERYTHING = Augmentation(room=1.0, noise=1.0, babble=0.5, channel=1.0, clip=1.0)
+EVERYTHING = Augmentation(room=1.0, noise=1.0, babble=0.5, channel=1.0, codec=1.0, clip=1.0)
 
 
 @pytest.fixture
@@ -20,9 +20,10 @@ def audio():
     [
         lambda audio, rng: augment.mix(audio, augment.coloured_noise(len(audio), rng), 10.0),
         augment.colour,
+        lambda audio, _: augment.telephone(audio),
         lambda audio, _: augment.reverberate(audio, augment.rooms()[3]),
     ],
-    ids=["mix", "colour", "reverberate"],
+    ids=["mix", "colour", "telephone", "reverberate"],
 )
 @pytest.mark.parametrize("scale", [0.0, 1.0, 1e-6])
 def test_a_change_keeps_length_and_stays_finite(audio, change, scale):
@@ -51,3 +52,18 @@ def test_everything_at_once_says_where_the_speech_is(prepared, audio):
         assert 0 < heard.start < heard.end < len(heard.audio)
     again = augmenter(audio, np.random.default_rng(4))
     assert np.array_equal(again.audio, heard.audio)
+
+
+def test_a_telephone_line_keeps_the_words_and_adds_its_grain(audio):
+    changed = augment.telephone(audio)
+    added = changed - audio
+    ratio_db = 10 * np.log10(np.mean(audio**2) / np.mean(added**2))
+    assert 25 < ratio_db < 45
+    assert len(np.unique(np.abs(changed))) <= 128
+
+
+@pytest.mark.parametrize(("snr_db", "noisy"), [((0.0, 10.0), True), ((13.0, 30.0), False)])
+def test_a_clip_is_called_noisy_when_a_person_would_say_so(prepared, audio, snr_db, noisy):
+    options = Augmentation(noise=1.0, snr_db=snr_db)
+    augmenter = Augmenter(options, [Corpus(prepared / "human")])
+    assert augmenter(audio, np.random.default_rng(0)).noisy is noisy

@@ -16,7 +16,7 @@ from assistant.cli import train
 from assistant.cli.main import app
 from assistant.errors import UserError
 
-COMMANDS = ["speech", "encoder", "lm", "align", "instruct", "ship", "pairs", "plot"]
+COMMANDS = ["adopt", "speech", "encoder", "lm", "align", "instruct", "ship", "pairs", "plot"]
 
 
 def invoke(*args):
@@ -183,3 +183,38 @@ def test_a_model_that_is_none_is_named(prepared, tmp_path):
     line = invoke("evaluate", "asr", prepared / "human", "--model", tmp_path)
     assert "--model" in line
     assert "model.toml" in line
+
+
+@pytest.mark.parametrize("int8", [False, True])
+def test_a_run_begins_with_the_weights_of_a_shipped_model(trained, tmp_path, int8):
+    import torch
+
+    from engines.training.recipe import assemble, fresh
+    from engines.training.runs import read_state
+
+    model = tmp_path / "model"
+    invoke("train", "ship", trained, "--out", model, *(["--int8"] if int8 else []))
+    run = tmp_path / "run"
+    run.mkdir()
+    for numbers in trained.glob("*.toml"):
+        shutil.copy(numbers, run)
+    assert "go on with" in invoke("train", "adopt", model, run)
+    before, _ = assemble(trained)
+    after = fresh(run)
+    after.load_state_dict(read_state(run / "align.pt")["model"])
+    features = torch.randn(1, 80, 200, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        wanted, given = (m.eval().speech(features, torch.tensor([200])) for m in (before, after))
+    np.testing.assert_allclose(given[0], wanted[0], atol=0.2 if int8 else 1e-4)
+    if not int8:
+        for name, weight in before.lm.state_dict().items():
+            assert torch.equal(weight, after.lm.state_dict()[name]), name
+    speller = read_state(run / "encoder.pt")
+    assert speller["step"] == 0
+    assert torch.equal(speller["model"]["head.weight"], after.speech.spelling.weight)
+    assert "is there already" in invoke("train", "adopt", model, run)
+
+
+def test_a_model_of_another_shape_is_not_adopted(shipped, tmp_path):
+    line = invoke("train", "adopt", shipped, tmp_path / "run")
+    assert "is not there in the shape" in line
