@@ -53,6 +53,8 @@ class Ask:
     """The caller's own words, for prompts that take some."""
     schedule: Schedule | None = None
     """How to decode; the checkpoint's own way if none. Stop tokens are the checkpoint's."""
+    template: tuple[int | None, ...] = ()
+    """Tokens of the response given in advance, None where the model decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +185,7 @@ class Engine:
 
     def _request(self, ask: Ask) -> Request:
         schedule = replace(ask.schedule or self.schedule, stop_ids=self.checkpoint.stop_ids)
-        return Request(self._context(ask), schedule)
+        return Request(self._context(ask), schedule, ask.template)
 
     def _context(self, ask: Ask) -> Context:
         prompts = self.checkpoint.manifest.prompts
