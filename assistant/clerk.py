@@ -113,18 +113,26 @@ class Clerk:
         )
 
     def _diagnostics(self) -> DiagnosticsPart:
-        info = self._health.info
-        versions = {"python": platform.python_version()}
-        return DiagnosticsPart(
-            versions=versions | {package: version(package) for package in _PACKAGES},
-            model=info.model,
-            microphone=info.microphone,
-            problem=info.problem,
-            messages=asdict(self._bus.counters),
-            turns=asdict(self._dialogue.counters),
-            restarts=dict(self._restarts),
-            metrics=self._vitals.measure(),
-        )
+        turns = asdict(self._dialogue.counters)
+        return diagnose(self._bus, self._health, self._vitals, turns, self._restarts)
+
+
+def diagnose(
+    bus: Bus, health: Health, vitals: Vitals, turns: dict[str, int], restarts: Mapping[str, int]
+) -> DiagnosticsPart:
+    """Say how the daemon fares; `turns` counts them by what became of them."""
+    info = health.info
+    versions = {"python": platform.python_version()}
+    return DiagnosticsPart(
+        versions=versions | {package: version(package) for package in _PACKAGES},
+        model=info.model,
+        microphone=info.microphone,
+        problem=info.problem,
+        messages=asdict(bus.counters),
+        turns=turns,
+        restarts=dict(restarts),
+        metrics=vitals.measure(),
+    )
 
 
 async def change_setting(controls: Controls, request: ChangeSetting) -> SettingResponse:

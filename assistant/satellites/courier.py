@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import structlog
@@ -80,6 +80,11 @@ class Courier:
         finally:
             self._hearing = False
             await self.cancel()
+
+    def tally(self) -> dict[str, int]:
+        """What became of the utterances, and what it took."""
+        sent = self.dispatch
+        return asdict(self.counters) | {"resent": sent.resent, "duplicates": sent.duplicates}
 
     async def cancel(self) -> None:
         """Give up every turn that was heard and not answered."""

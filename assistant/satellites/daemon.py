@@ -1,15 +1,22 @@
 """The running satellite: it hears, asks the engines, and says what they answer."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from assistant.clerk import change_setting
+from assistant.clerk import change_setting, diagnose
 from assistant.controls import Controls
 from assistant.daemon import Background, Daemon
 from assistant.errors import AssistantError, UserError
 from assistant.mqtt.bus import Bus
 from assistant.mqtt.embedded import EMBEDDED
-from assistant.mqtt.requests import ChangeSetting, Response
+from assistant.mqtt.requests import (
+    ChangeSetting,
+    Diagnose,
+    DiagnosticsPart,
+    DiagnosticsResponse,
+    Response,
+)
 from assistant.obeying import obey_all
 from assistant.satellites.courier import Courier
 from assistant.settings import Settings
@@ -42,21 +49,30 @@ class Satellite(Daemon):
         health.loaded(model="satellite", plugins=(), config_hash=fingerprint(settings))
         controls = Controls(bus, listener, settings, self._memory)
         await controls.restore()
+        vitals = Vitals(bus, courier, listener, clock, self._wall_time)
+
+        def look() -> DiagnosticsPart:
+            return diagnose(bus, health, vitals, courier.tally(), self._supervisor.restarts)
+
         background: Background = {
             "commands": partial(obey_all, bus, courier, listener, controls),
             "watch": partial(self._watch, source, listener, health),
-            "metrics": Vitals(bus, courier, listener, clock, self._wall_time).run,
-            "requests": partial(_answer_all, bus, controls),
+            "metrics": vitals.run,
+            "requests": partial(_answer_all, bus, controls, look),
         }
         await self._attend(bus, source, listener, courier, background)
 
 
-async def _answer_all(bus: Bus, controls: Controls) -> None:
+async def _answer_all(bus: Bus, controls: Controls, look: Callable[[], DiagnosticsPart]) -> None:
     async for inquiry in bus.requests():
-        response = Response(status="error", error=NOT_HERE)
-        if isinstance(inquiry.request, ChangeSetting):
-            try:
-                response = await change_setting(controls, inquiry.request)
-            except AssistantError as error:
-                response = Response(status="error", error=str(error))
+        try:
+            match inquiry.request:
+                case ChangeSetting() as wish:
+                    response: Response = await change_setting(controls, wish)
+                case Diagnose():
+                    response = DiagnosticsResponse(data=look())
+                case _:
+                    response = Response(status="error", error=NOT_HERE)
+        except AssistantError as error:
+            response = Response(status="error", error=str(error))
         bus.respond(inquiry.whom, response)

@@ -41,6 +41,7 @@ class Watcher:
     """Which engines took each turn."""
     engines: dict[str, str] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
+    responses: dict[str, Any] = field(default_factory=dict)
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
@@ -53,6 +54,8 @@ class Watcher:
         match name:
             case "engine":
                 self.engines[site] = bytes(message.payload).decode()
+            case str() if name.startswith("response/"):
+                self.responses[name.removeprefix("response/")] = json.loads(message.payload)
             case "reply":
                 self.replies.append(json.loads(message.payload))
             case "answer":
@@ -174,8 +177,16 @@ async def speaking(
 
 async def test_without_an_engine_the_user_is_told_what_to_start(broker: Mosquitto, tmp_path: Path):
     async with watching(broker) as watcher:
-        await satellite(broker, tmp_path, "kitchen", SAID[:1], patience_s=1).run()
+        running = satellite(broker, tmp_path, "kitchen", SAID[:1], patience_s=2).run()
+        task = asyncio.create_task(running)
+        await watcher.until(lambda: watcher.asked)
+        for name in ("diagnostics", "plugins"):
+            await watcher.client.publish(f"assistant/kitchen/request/{name}", qos=1)
+        await watcher.until(lambda: len(watcher.responses) == 2)
+        await task
         await watcher.until(lambda: watcher.errors)
+    assert watcher.responses["diagnostics"]["data"]["turns"]["turns"] == 1
+    assert "ask an engine" in watcher.responses["plugins"]["error"]
     assert watcher.errors == ["no engine is there: start one with `assistant engine`"]
     assert watcher.replies == []
 
