@@ -13,7 +13,7 @@ from assistant.courtesy import polite
 from assistant.loading import BoundHandler
 from assistant.matching import MAX_CHARS, Match, Matcher
 from assistant.slots import SlotType, slot_types
-from assistant.templates import compile_template, declared_kinds
+from assistant.templates import Template, compile_template, declared_kinds
 from assistant.tools import Earlier
 
 MAX_EARLIER = 8
@@ -33,6 +33,7 @@ class _Question(NamedTuple):
     ask: Ask
     match: Match
     """What the handler had been asked when it asked back."""
+    templates: tuple[Template, ...]
     matcher: Matcher
     until_s: float
 
@@ -66,7 +67,8 @@ class Conversation:
         Raises `ValueError` or `TypeError` for expected answers that are no templates.
         """
         taker = _taker(ask, match.bound, rules, config)
-        self._question = _Question(ask, match, Matcher([taker]), self._now() + ask.timeout)
+        until_s = self._now() + ask.timeout
+        self._question = _Question(ask, match, taker.templates, Matcher([taker]), until_s)
         return taker
 
     def speech_began(self) -> None:
@@ -83,6 +85,11 @@ class Conversation:
         """Return expected answers that `text` may be mis-heard from."""
         question = self._open()
         return question.matcher.candidates(text, limit) if question and question.ask.expects else []
+
+    def expected_templates(self) -> tuple[Template, ...]:
+        """Give the templates of the expected answers."""
+        question = self._open()
+        return question.templates if question and question.ask.expects else ()
 
     def answers(self, text: str, *, exact: bool) -> list[Match]:
         """Read `text` as the answer to the open question."""

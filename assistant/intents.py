@@ -105,9 +105,10 @@ class Intents:
 
     @property
     def templates(self) -> list[Template]:
-        """The templates of all handlers that are loaded now."""
+        """The templates of all handlers that are loaded now, and of answers that are expected."""
         handlers = (bound for loaded in self.plugins for bound in loaded.handlers)
-        return [template for bound in handlers for template in bound.templates]
+        expected = self._talk.expected_templates() if self._talk else ()
+        return [*(template for bound in handlers for template in bound.templates), *expected]
 
     def match(self, text: str, site: str = "") -> list[Match]:
         """Return the handlers that understand `text`, best first.

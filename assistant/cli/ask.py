@@ -90,7 +90,7 @@ async def _answer_all(files: list[str], settings: "Settings", *, as_json: bool) 
     configure(settings.log)
     intents = Intents.load(settings)
     mind = load_mind(settings, intents)
-    await intents.start(Collector(site=settings.site))
+    await intents.start(Collector(site=settings.site), threads=True)
     failed = 0
     try:
         for file in files:

@@ -10,6 +10,7 @@ from assistant.loading import load_plugins
 from assistant.settings import PluginSettings
 from assistant.slots import jsonable
 from assistant.testing import Assistant
+from tests.support.assistant import RECORDINGS, any_model
 
 FILES = [path for path in Path(plugins.__file__).parent.glob("*.py") if path.stem != "__init__"]
 LOADED, _ = load_plugins(PluginSettings(folder=Path("/nowhere")))
@@ -143,3 +144,11 @@ async def test_timers_are_cancelled_by_name_or_all_at_once(assistant):
     assert (await assistant.hear("cancel the timer")).reply == "Timer cancelled."
     await assistant.advance(3600)
     assert assistant.said == []
+
+
+async def test_a_recording_is_heard_by_the_bundled_model(assistant):
+    any_model()
+    turn = await assistant.hear(RECORDINGS / "1-light.opus")
+    assert turn.transcript == "turn on the kitchen light"
+    assert (turn.intent, turn.slots) == ("lights.switch", {"state": "on", "room": "kitchen"})
+    assert turn.published == [("home/light/kitchen/set", "ON")]

@@ -76,10 +76,14 @@ async def test_a_misheard_answer_is_found_and_proposed_to_the_model(assistant, p
     async def handler(turn: Turn) -> Ask | str:
         return turn.answer or Ask("Which?", expects=["the yellow submarine", "the red one"])
 
-    await assistant.hear("do it")
     intents = await assistant.intents()
+    before = intents.templates
+    await assistant.hear("do it")
+    expected = [each.source for each in intents.templates if each not in before]
+    assert expected == ["the yellow submarine", "the red one"]
     assert intents.candidates("the yellow submarin")[0] == "the yellow submarine"
     assert (await assistant.hear("the yellow submarin")).reply == "the yellow submarine"
+    assert intents.templates == before
 
 
 async def test_without_expected_answers_any_words_that_are_no_request_are_the_answer(
