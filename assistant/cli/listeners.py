@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from assistant.errors import UserError
 
 if TYPE_CHECKING:
@@ -72,6 +74,9 @@ def load_folder(folder: Path) -> "Intents":
     if not inside:
         reason = next((str(each) for each in problems), "it holds no plugin")
         raise UserError(f"--plugins {folder}: {reason}")
+    for problem in problems:
+        if str(folder) in problem.reason:
+            typer.echo(f"assistant: {problem}", err=True)
     state, timeout_s = settings.state_folder, settings.plugins.timeout_s
     return Intents(inside, problems, state_folder=state, timeout_s=timeout_s)
 
