@@ -68,8 +68,9 @@ def find_origins(settings: PluginSettings) -> Iterator[Origin]:
 async def on_change(
     settings: PluginSettings, clock: Clock, act: Callable[[], Awaitable[object]]
 ) -> None:
-    """Call `act` whenever a plugin's file was changed, added or removed; for ever."""
+    """Call `act` now, and whenever a plugin's file was changed, added or removed; for ever."""
     seen = await asyncio.to_thread(_sizes_and_times, settings)
+    await act()  # something may have changed between the first import and this
     while True:
         await clock.sleep(POLL_S)
         now = await asyncio.to_thread(_sizes_and_times, settings)

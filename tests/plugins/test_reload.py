@@ -179,6 +179,7 @@ async def test_saving_a_file_is_noticed(folder):
     try:
         while not clock._sleepers:  # noqa: ASYNC110 - it looks at files on a thread
             await asyncio.sleep(0)
+        assert "One." in seen.get_nowait()
         save(folder, "Two, longer.")
         await clock.advance(POLL_S)
         assert "Two, longer." in await asyncio.wait_for(seen.get(), 20)
