@@ -75,7 +75,7 @@ def _remedy() -> str:
         with suppress(PackageNotFoundError):
             found.append(f"{name} {version(name)}")
     if "onnxruntime-gpu" not in " ".join(found):
-        return "install assistant[gpu], then see docs/performance.md"
+        return "install assistant[gpu], then see docs/diffa.md"
     if len(found) > 1:
         both = " and ".join(found)
         return f"{both} overwrite each other: uninstall both, then install onnxruntime-gpu alone"

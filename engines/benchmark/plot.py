@@ -36,7 +36,8 @@ def draw(report: Mapping[str, Any]) -> str:
         marks.append(_text(x + (10 if right else -10), y + 4, label, "start" if right else "end"))
     size = f'width="{_WIDTH}" height="{_HEIGHT}"'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" {size}>'
-    return "\n".join([head, f"<style>{_STYLE}</style>", *marks, "</svg>\n"])
+    paper = '<rect width="100%" height="100%" fill="white"/>'
+    return "\n".join([head, f"<style>{_STYLE}</style>", paper, *marks, "</svg>\n"])
 
 
 def _title(report: Mapping[str, Any]) -> str:
