@@ -70,10 +70,12 @@ class Manifest:
         """Parse a `model.toml`; raise `CheckpointError` that names what is wrong with it."""
         try:
             table = tomllib.loads(path.read_text("utf-8"))
-        except (OSError, ValueError) as error:
+        except OSError as error:
             raise CheckpointError(
-                f"{path}: {error}; point at a folder with a model.toml"
+                f"{path}: {error.strerror}; point at a folder with a model.toml"
             ) from error
+        except ValueError as error:
+            raise CheckpointError(f"{path}: {error}; convert the model again") from error
         if table.pop("format", None) != FORMAT:
             raise CheckpointError(f"{path}: not of format {FORMAT}; convert the model again")
         try:

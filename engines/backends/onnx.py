@@ -76,7 +76,8 @@ class OnnxBackend:
         length = len(context) + schedule.blocks * schedule.block_length
         if length > self._longest:
             raise RequestError(
-                f"{length} positions asked for, the model has {self._longest}; shorten the prompt"
+                f"{length} positions asked for, the model has {self._longest}; "
+                "shorten the prompt, or ask for fewer tokens"
             )
         if schedule.cfg_scale:
             raise RequestError("classifier-free guidance needs the torch backend")

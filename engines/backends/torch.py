@@ -89,12 +89,19 @@ class TorchBackend:
         most = self.model.config.max_sequence_length
         if length > most:
             raise RequestError(
-                f"{length} positions asked for, the model has {most}; shorten the prompt"
+                f"{length} positions asked for, the model has {most}; "
+                "shorten the prompt, or ask for fewer tokens"
             )
         prompts = [list(context.prompt)]
         if schedule.cfg_scale:
             prompts.append([self.mask_id] * len(context.prompt))
-        rows = [self.cache.take(length) for _ in prompts]
+        rows: list[int] = []
+        try:
+            for _ in prompts:
+                rows.append(self.cache.take(length))  # noqa: PERF401 - those taken are given back
+        except NotEnoughMemoryError:
+            self.cache.give(rows)
+            raise
         ids = torch.tensor(prompts, dtype=torch.int64, device=self.device)
         embeddings = self.model.embed(ids)  # [rows, prompt, d]
         if context.prefix is not None:
