@@ -37,6 +37,8 @@ _INSERT = (
     " VALUES (?, ?, ?, ?, ?) RETURNING id"
 )
 _SUFFIXES = ("", "-wal", "-shm")
+_LONGEST_LOG_BYTES = 4 << 20
+"""A log that is written without a pause never begins anew by itself; from here on it is made to."""
 _CHECKPOINT_EVERY = 256
 """Statements between two checkpoints: about one megabyte of log."""
 
@@ -254,7 +256,11 @@ class Outbox:
         try:
             with closing(sqlite3.connect(self._path, timeout=1)) as db:
                 db.execute("PRAGMA wal_checkpoint(PASSIVE)")
-        except sqlite3.Error as error:
+                if Path(f"{self._path}-wal").stat().st_size > _LONGEST_LOG_BYTES:
+                    # after the one before there is little left to copy, so the lock is short
+                    db.execute("PRAGMA busy_timeout = 0")
+                    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except (sqlite3.Error, OSError) as error:
             _log.warning("the outbox was not tidied", path=str(self._path), error=str(error))
 
 

@@ -12,6 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from assistant.errors import UserError
+from assistant.mqtt import outbox as outbox_module
 from assistant.mqtt.outbox import Outbox, Parcel
 
 
@@ -206,6 +207,21 @@ def test_a_state_folder_that_cannot_be_made_is_named(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="set state_folder"):
         open_outbox(tmp_path / "file" / "state")
+
+
+async def test_a_log_that_has_grown_long_begins_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(outbox_module, "_LONGEST_LOG_BYTES", 100_000)
+    with open_outbox(tmp_path, max_count=500) as outbox:
+        for number in range(300):
+            outbox.append("t", b"%d" % number)
+        log = tmp_path / "outbox.sqlite-wal"
+        assert log.stat().st_size > 100_000
+        await outbox.checkpoint()
+        assert log.stat().st_size == 0
+        outbox.append("t", b"300")
+        assert payloads(outbox) == [b"%d" % number for number in range(301)]
 
 
 async def test_a_checkpoint_shrinks_nothing_that_waits(tmp_path: Path):
