@@ -286,5 +286,5 @@ async def test_thousands_of_waiting_replies_are_sent_in_order(
         for number in range(2_000):
             bus.reply(reply(number))
     async with broker.hub(f"{ROOT}/reply") as hub, running_bus(settings, state_folder):
-        said = [json.loads(m.payload)["turn"] for m in await heard(hub, 2_000)]
+        said = [json.loads(m.payload)["turn"] for m in await heard(hub, 2_000, patience_s=30.0)]
     assert said == [f"turn-{number}" for number in range(2_000)]

@@ -63,10 +63,12 @@ def reply(number: int, text: str = "It is on.") -> Reply:
     return Reply(turn=turn, text=text, end_reason=EndReason.SILENCE)
 
 
-async def heard(hub: aiomqtt.Client, count: int = 1) -> list[aiomqtt.Message]:
+async def heard(
+    hub: aiomqtt.Client, count: int = 1, patience_s: float = PATIENCE_S
+) -> list[aiomqtt.Message]:
     """The next `count` messages a hub receives."""
     messages: list[aiomqtt.Message] = []
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(patience_s):
         async for message in hub.messages:
             messages.append(message)
             if len(messages) == count:
