@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from engines.backends import Context
+from engines.backends.graphs import cuda_capture
 from engines.backends.torch import TorchBackend
 from engines.decoding import Decoder, Request
 from engines.llada import LLaDA
@@ -34,8 +35,13 @@ class Ways:
 
     def __init__(self, model: LLaDA, new_tokens: int, block_length: int, batch: int) -> None:
         self.model, self.new, self.block, self.batch = model, new_tokens, block_length, batch
-        self.backend = TorchBackend(model, forbidden=[model.config.mask_token_id])
         weight = model.model.transformer.wte.weight
+        # as `engines.opening` opens it
+        self.backend = TorchBackend(
+            model,
+            forbidden=[model.config.mask_token_id],
+            capture=cuda_capture if weight.device.type == "cuda" else None,
+        )
         self.prefix = torch.randn(PREFIX, model.config.d_model).to(weight) * weight.std()
 
     def all(self, k: int) -> dict[str, Way]:
