@@ -12,8 +12,6 @@ from tokenizers import Tokenizer
 
 from engines.backends.onnx import session
 from engines.checkpoints import (
-    AUDIO,
-    TEXT,
     AudioLimits,
     Checkpoint,
     CheckpointError,
@@ -26,36 +24,13 @@ from engines.features import HOP, SAMPLE_RATE_HZ
 from engines.llada import LLaDA
 from engines.lora import merge_lora
 from engines.memory import FreeBytes, check_memory, free_bytes, lm_bytes
+from engines.prompts import END_OF_TURN, PROMPTS
 from engines.published import Diffa, check_llada, read_diffa, read_llada
 from engines.shapes import LLaDAConfig
 
 LICENCE = "DIFFA: non-commercial use only; LLaDA and Whisper: MIT"
 EXPORT_TOLERANCE, HALF_TOLERANCE = 1e-3, 5e-2
-STOPS = ("<|eot_id|>", "<|endoftext|>")
-
-ANSWER = (
-    "\n### Instruction:\nNow, strictly follow my instructions: \n1. Do not repeat what you hear. "
-    "\n2. Write an answer to response the question in the audio.\n\n### Response:\n"
-)
-"""The instruction that DIFFA was evaluated with, word for word."""
-
-
-def chat(user: str) -> str:
-    """Render DIFFA's dialogue in LLaDA's template; nothing is trimmed, and `<audio>` stays."""
-    return (
-        "<|startoftext|><|start_header_id|>system<|end_header_id|>\n\n"
-        "You are a helpful voice assistant.<|eot_id|>"
-        f"<|start_header_id|>user<|end_header_id|>\n\n{user}<|eot_id|>"
-        "<|start_header_id|>assistant<|end_header_id|>\n\n"
-    )
-
-
-PROMPTS = {
-    "transcribe": chat(f"This is the audio:{AUDIO} <audio>. Write down what is said, no more."),
-    "answer": chat(f"This is the audio:{AUDIO} <audio>. {ANSWER}"),
-    "instruct": chat(f"This is the audio:{AUDIO} <audio>. {TEXT}"),
-    "text": chat(TEXT),
-}
+STOPS = (END_OF_TURN, "<|endoftext|>")
 
 
 def convert(

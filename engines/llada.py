@@ -3,6 +3,8 @@
 Parameter names are the published ones, so a published checkpoint loads with `load_state_dict`.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -106,6 +108,19 @@ class Block(nn.Module):
         h = self.ff_norm(x)
         return x + self.ff_out(functional.silu(self.ff_proj(h)) * self.up_proj(h))
 
+    def forward(
+        self,
+        x: Tensor,
+        angles: tuple[Tensor, Tensor],
+        mask: Tensor | None = None,
+        remember: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None,
+    ) -> Tensor:
+        """Turn `x` [B, L, d] into the same after this layer; `remember` is a layer's cache."""
+        q, k, v = self.project(x, angles)
+        if remember is not None:
+            k, v = remember(k, v)
+        return self.finish(x, q, k, v, mask)
+
 
 class _Transformer(nn.Module):
     """Embedding, blocks, norm and head."""
@@ -183,10 +198,8 @@ class LLaDA(nn.Module):
         x = embeddings
         angles = self.angles(x, positions)
         for layer, block in enumerate(self.blocks):
-            q, k, v = block.project(x, angles)
-            if cache is not None:
-                k, v = cache.update(layer, k, v)
-            x = block.finish(x, q, k, v, mask)
+            remember = None if cache is None else partial(cache.update, layer)
+            x = block(x, angles, mask, remember)
         return self.model.transformer.ln_f(x)
 
     def forward_cached(

@@ -19,6 +19,7 @@ from assistant.cli import (
     run,
     satellite,
     train,
+    train_diffa,
 )
 from assistant.errors import AssistantError, UserError
 
@@ -42,6 +43,7 @@ app.add_typer(model.app, name="model")
 bench.app.command("soak")(endurance.soak)
 bench.app.command("outbox")(endurance.outbox)
 app.add_typer(bench.app, name="bench")
+train.app.add_typer(train_diffa.app, name="diffa")
 app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")
 

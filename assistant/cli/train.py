@@ -82,7 +82,7 @@ def adopt(
     run: Annotated[Path, typer.Argument(help="The run's folder.")],
 ) -> None:
     """Begin a run with the weights of a shipped model, to teach it more."""
-    _need_torch("onnx", "onnxscript")
+    need_torch("onnx", "onnxscript")
     with told(run):
         from engines.training.adopting import adopt as take_over
         from engines.training.recipe import fresh
@@ -167,7 +167,7 @@ def ship(
     int8: Annotated[bool, typer.Option("--int8/--fp32", help="Precision of the weights.")] = False,
 ) -> None:
     """Pack the last stage into a checkpoint folder that the assistant runs."""
-    _need_torch("onnx", "onnxscript")
+    need_torch("onnx", "onnxscript")
     with told(out):
         from engines.evaluation.card import record_training
         from engines.training.preparation import TOKENIZER
@@ -214,7 +214,7 @@ def plot(
 
 
 def _train(stage: Any, run: Path, **options: Any) -> None:
-    _need_torch()
+    need_torch()
     with told(run):
         from engines.training.recipe import Options, train
 
@@ -222,7 +222,8 @@ def _train(stage: Any, run: Path, **options: Any) -> None:
             typer.echo(f"assistant: {note}", err=True)
 
 
-def _need_torch(*more: str) -> None:
+def need_torch(*more: str) -> None:
+    """Raise `UserError` that names the extra where torch or one of `more` is not installed."""
     for package in ("torch", *more):
         if find_spec(package) is None:
             raise UserError(f"training needs {package}: pip install 'assistant[train]'")

@@ -5,7 +5,14 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-STAGES = {"encoder": "ctc", "lm": "loss", "align": "diffusion", "instruct": "diffusion"}
+STAGES = {
+    "encoder": "ctc",
+    "lm": "loss",
+    "align": "diffusion",
+    "instruct": "diffusion",
+    "diffa-align": "loss",
+    "diffa-instruct": "loss",
+}
 """What is drawn of each stage's log."""
 _WIDTH, _HEIGHT, _MARGIN = 360, 220, 44
 _SMOOTHING = 0.9

@@ -18,9 +18,10 @@ from assistant.cli.main import app as whole_app
 from assistant.cli.model import app
 from engines.backends.onnx import session
 from engines.checkpoints import CheckpointError, DecodingDefaults, Manifest
-from engines.convert import chat, convert
+from engines.convert import convert
 from engines.diffa import Ask, Engine
 from engines.export import export_encoder
+from engines.prompts import chat
 from engines.published import read_diffa
 from engines.schedule import Schedule, Steps
 from tests.engines.published import (

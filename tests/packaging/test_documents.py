@@ -18,7 +18,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 PROGRAMS = re.compile(
     "apt-get|arecord|cp|echo|export|git|install|journalctl|ln|loginctl|mkdir|mosquitto_passwd"
-    "|mosquitto_pub|mosquitto_rr|mosquitto_sub|python3|read|rm|systemctl|/opt/(?:assistant|pedant)/bin/pip"
+    "|mosquitto_pub|mosquitto_rr|mosquitto_sub|python3|read|rm|systemctl|torchrun|/opt/(?:assistant|pedant)/bin/pip"
 )
 """Programs of others that the documents may use."""
 
@@ -78,6 +78,8 @@ def named_command(words: list[str]) -> tuple[Any, list[str]]:
 @pytest.mark.parametrize("words", SHOWN)
 def test_a_command_in_the_documents_can_be_typed(words: list[str]) -> None:
     program, arguments = words[0], words[1:]
+    if program == "torchrun":
+        program, *arguments = arguments[arguments.index("-m") + 1 :]
     if program.startswith("script/"):
         assert (ROOT / program).stat().st_mode & 0o100, f"{program} is not executable"
         program = "assistant" if program == "script/run" else program

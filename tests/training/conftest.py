@@ -150,6 +150,28 @@ def trained(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
+@pytest.fixture(scope="session")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Golden models of the published shapes, pairs and numbers to train with."""
+    torch = pytest.importorskip("torch")
+    from tests.training.diffa import write_place
+
+    torch.set_num_threads(1)  # matrices this small only wait for a second thread
+    return write_place(tmp_path_factory.mktemp("diffa"))
+
+
+@pytest.fixture(scope="session")
+def both(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of DIFFA that went through both stages, four steps each."""
+    from engines.training.diffa.recipe import train
+    from tests.training.diffa import STAGES, options, sources
+
+    run = tmp_path_factory.mktemp("both") / "run"
+    for stage in STAGES:
+        assert train(stage, run, sources(place), options(place, steps=4)) == []
+    return run
+
+
 def _lines(path: Path, rows: list[object]) -> None:
     with gzip.open(path, "wt", encoding="utf-8") as file:
         file.writelines(json.dumps(row) + "\n" for row in rows)
