@@ -126,6 +126,7 @@ def run(  # noqa: PLR0917 - what is trained, on what, how, and where to
         for step, batch in enumerate(loader, first):
             rate = schedule.rate(step)
             batch["step"] = step
+            torch.manual_seed(step)  # dropout is the same after a resume
             with torch.autocast("cpu", torch.bfloat16):
                 scalars = loss(model, batch)
             scalars["loss"].backward()
