@@ -16,12 +16,17 @@ from engines.checkpoints import Checkpoint
 from engines.diffa import Prefix
 from engines.lattice import Lattice, LatticeBuilder, Path, Span
 from engines.schedule import Floats
+from engines.spelling import pieces_of
 
 POLITE_BEFORE = (
     *("please", "hey", "okay", "so", "now", "can you", "could you", "would you", "will you"),
     *("can you please", "could you please", "i want you to", "i would like you to", "i'd like to"),
 )
 POLITE_AFTER = ("please", "now", "right now", "thanks", "thank you", "for me")
+_WILD_LOSS = 1.0
+"""Added for a sentence that is all free text: anything fits into that."""
+_UNSAID_LOSS = 3.0
+"""Added for a sentence of no pieces at all, were there one, beside a sound that spells many."""
 _MAX_WORDS = 400_000
 """Words that the lattice may hold; templates beyond it are left out."""
 
@@ -34,7 +39,8 @@ class Heard:
     owner: int
     """Index of the template."""
     loss: float
-    """How much less probable than the freest reading it is, in log-probability a piece."""
+    """How much less probable than the freest reading it is, in log-probability a piece, and more
+    for free text and for what it leaves unsaid."""
 
 
 class Speller:
@@ -79,10 +85,14 @@ class Grammar:
     def hear(self, log_probability: Floats, blank: int, limit: int = 4) -> list[Heard]:
         """The best sentence of each template, best first; `log_probability` is [S, V]."""
         free = float(log_probability.max(1).sum())
+        spelled = len(pieces_of(log_probability, blank))
         found: dict[str, Heard] = {}
         for path in self._lattice.search(log_probability, blank, limit):
             sentence = spoken.tidy(self._words(path, log_probability, blank))
-            loss = (free - path.total) / max(1, path.pieces)
+            spans = (word for word in path.words if isinstance(word, Span))
+            wild = sum(span.end - span.begin for span in spans) / len(log_probability)
+            unsaid = max(0.0, 1 - path.pieces / max(1, spelled))
+            loss = (free - path.total) / path.pieces + _WILD_LOSS * wild + _UNSAID_LOSS * unsaid
             found.setdefault(sentence, Heard(sentence, path.owner, loss))
         return list(found.values())
 
@@ -94,13 +104,8 @@ class Grammar:
 
     def _spell(self, span: Span, log_probability: Floats, blank: int) -> str:
         """What the frames of a free text spell by themselves."""
-        best = log_probability[span.begin : span.end].argmax(1).tolist()
-        pieces = [
-            piece
-            for piece, before in zip(best, [blank, *best], strict=False)
-            if piece not in (blank, before)
-        ]
-        return self._decode(pieces).strip()
+        frames = log_probability[span.begin : span.end]
+        return self._decode(pieces_of(frames, blank)).strip()
 
 
 def _lattice(

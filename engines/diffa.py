@@ -20,11 +20,16 @@ from engines.memory import FreeBytes, Quantise, free_bytes
 from engines.opening import Device, open_model
 from engines.schedule import Floats, Schedule, Threshold
 from engines.scoring import score
+from engines.spelling import misfit, pieces_of
 
 SHORTEST = 4 * HOP * 8
 """Samples that shorter audio is padded to, so that every encoder has a frame to look at."""
 SILENCE_SEARCH_S = 5.0
 """Audio that is too long is cut in the quietest place of so much before the limit."""
+
+MADE_UP = 1.0
+"""Misfit of a transcript to what the sound spells from which it is not believed; see
+`engines.spelling.misfit`."""
 
 _log = logging.getLogger(__name__)
 
@@ -152,6 +157,18 @@ class Engine:
         features = log_mel(wave, limits.mels)[None]
         prefix, spelling = self._listen(features, frames)
         return Prefix(prefix, seconds, spelling)
+
+    def borne_out(self, transcript: str, prefix: Prefix) -> str:
+        """A transcript, or what the sound itself spells where that says something else.
+
+        The same transcript for a model that does not spell, and for one of silence.
+        """
+        if prefix.spelling is None or not transcript:
+            return transcript
+        blank, ids = self.checkpoint.manifest.lm.mask_token_id, self._ids(transcript)
+        if misfit(prefix.spelling, blank, ids) <= MADE_UP:
+            return transcript
+        return self._text(pieces_of(prefix.spelling, blank)).strip() or transcript
 
     def generate(
         self, asks: Sequence[Ask], cancel: Callable[[], bool] = lambda: False

@@ -31,8 +31,9 @@ def transcriber(model: Path, threads: int) -> Callable[["Audio"], str]:
     schedule = replace(engine.schedule, max_new_tokens=_TRANSCRIPT_TOKENS)
 
     def hear(audio: "Audio") -> str:
-        ask = Ask("transcribe", engine.encode(audio), schedule=schedule)
-        return "".join(block.text for block in engine.generate([ask])).strip()
+        prefix = engine.encode(audio)
+        blocks = engine.generate([Ask("transcribe", prefix, schedule=schedule)])
+        return engine.borne_out("".join(block.text for block in blocks).strip(), prefix)
 
     return hear
 

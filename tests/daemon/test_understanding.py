@@ -37,6 +37,9 @@ class FakeEngine:
                 return
             yield TextBlock(index, f" {texts[ask.prompt]} ", (0.9, 0.7), 3 + index, True, True)
 
+    def borne_out(self, transcript: str, _prefix: Any) -> str:
+        return transcript
+
     def score(self, texts: Any, prompt: str, prefix: Any) -> list[Score]:
         self.calls.append("score")
         return [Score(0.0, self.likelihood.get(text, -5.0)) for text in texts]

@@ -94,3 +94,11 @@ def test_the_lattice_follows_the_plugins_that_are_loaded():
     templates = [compile_template("make [some] tea", {}, {})]
     assert speller.hear(prefix)[0].sentence == "make some tea"
     assert speller.hear(Prefix(np.zeros((1, 4), np.float32), 1.0)) == []
+
+
+def test_free_text_and_what_is_left_unsaid_count_against_a_sentence():
+    said = spelled("remind me to turn on the light in the hall")
+    exact = grammar("remind me to turn on the light in the hall").hear(said, BLANK)[0]
+    free = grammar("remind me to {item}").hear(said, BLANK)[0]
+    short = grammar("light").hear(said, BLANK)[0]
+    assert exact.loss < free.loss < short.loss
