@@ -16,7 +16,7 @@ from typer.testing import CliRunner  # noqa: E402
 
 from assistant.cli.main import app  # noqa: E402
 from engines.training import configs  # noqa: E402
-from engines.training.diffa.loop import Plan, Rate, Trainer  # noqa: E402
+from engines.training.diffa.loop import DivergedError, Plan, Rate, Trainer  # noqa: E402
 from engines.training.diffa.model import freeze, recompute, stage_loss  # noqa: E402
 from engines.training.diffa.processes import Team  # noqa: E402
 from engines.training.diffa.recipe import DiffaStage, train  # noqa: E402
@@ -180,3 +180,46 @@ def test_the_rate_rises_and_falls_to_nothing():
         assert rate.at(9, 110) == rate.at(10, 110) == pytest.approx(2.0)
         assert rate.at(60, 110) == pytest.approx(2.0 * middle)
         assert rate.at(109, 110) < 0.05
+
+
+def trainer_of(place, loss=None, *, steps=3, workers=0, team=ALONE):
+    diffa, lm = models_of(place)
+    moving, drawn = freeze(diffa, lm, "align"), batches(place, "align")
+    rate = Rate(1e-3, warmup=1, decay="linear")
+    plan = Plan(steps, 2, rate, save_every=100, workers=workers, bfloat16=False)
+    loss = loss or stage_loss(diffa, lm, "align")
+    return Trainer(diffa, moving, loss, drawn, plan, team)
+
+
+def test_each_process_reads_its_own_micro_batches_in_order(place):
+    drawn = batches(place, "align")
+    for rank in (0, 1):
+        team = Team(rank, 2, torch.device("cpu"))
+        loader = trainer_of(place, workers=2, team=team)._loader(first=1, each=1)
+        numbers = [2 + rank, 4 + rank]
+        for batch, number in zip(loader, numbers, strict=True):
+            assert torch.equal(batch.ids, drawn.draw(number).ids)
+            assert torch.equal(batch.features, drawn.draw(number).features)
+
+
+def test_a_step_without_a_finite_gradient_moves_nothing_and_is_counted(place, tmp_path):
+    bad = iter([1.0, 1.0, float("nan")])
+
+    def loss(_batch):
+        return trainer.trained["trainable_prompts.weight"].sum() * next(bad, 1.0)
+
+    trainer = trainer_of(place, loss, steps=2)
+    place_of = Place(tmp_path / "x.pt", "x", 0)
+    outcome = trainer.run(place_of, tmp_path / "x")
+    assert (outcome.step, outcome.lost) == (2, 1)
+    for each in trainer.trained.values():
+        assert each.isfinite().all()
+
+
+def test_a_stage_that_diverges_ends_with_the_remedy(place, tmp_path):
+    def loss(_batch):
+        return trainer.trained["trainable_prompts.weight"].sum() * float("nan")
+
+    trainer = trainer_of(place, loss, steps=100)
+    with pytest.raises(DivergedError, match=r"lower schedule\.learning_rate"):
+        trainer.run(Place(tmp_path / "x.pt", "x", 0), tmp_path / "x")
