@@ -11,8 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from engines.llada import rotary_angles, rotate
+
 STRIDE = 8
 """Feature frames (10 ms) that become one encoder frame (80 ms)."""
+ROTARY_THETA = 10_000.0
+"""Longest wavelength of the rotary positions (Su et al. 2021)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,8 @@ class NanoEncoder(nn.Module):
         x, lengths = self._subsample(_level(features, lengths), lengths)  # [B, S, d]
         frames = torch.arange(x.shape[1], device=x.device)
         valid = frames[None, :] < lengths[:, None]  # [B, S]
-        rotation = rotary(frames, self.config.d_model // self.config.n_heads)
+        head_dim = self.config.d_model // self.config.n_heads
+        rotation = rotary_angles(frames[None], head_dim, ROTARY_THETA)
         states = [x]
         for block in self.blocks:
             x = block(x, valid, rotation)
@@ -108,7 +113,7 @@ class Block(nn.Module):
         batch, length, d = x.shape
         qkv = self.qkv(x).view(batch, length, 3, self.n_heads, d // self.n_heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # [B, heads, S, head]
-        q, k = rotate(q, rotation), rotate(k, rotation)
+        q, k = rotate(q, *rotation), rotate(k, *rotation)
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=valid[:, None, None, :])
         y = y.transpose(1, 2).reshape(batch, length, d)
         return self.attn_out(y)
@@ -117,18 +122,3 @@ class Block(nn.Module):
         x = F.glu(self.conv_in(x), dim=-1) * valid[:, :, None]
         x = self.depthwise(x.transpose(1, 2)).transpose(1, 2)
         return self.conv_out(F.silu(self.depthwise_norm(x)))
-
-
-def rotary(positions: Tensor, head_size: int, theta: float = 10_000.0) -> tuple[Tensor, Tensor]:
-    """Cosines and sines [S, head_size] of rotary positions (Su et al. 2021)."""
-    half = torch.arange(0, head_size, 2, device=positions.device, dtype=torch.float32)
-    angles = positions[:, None].float() * theta ** (-half / head_size)
-    angles = torch.cat([angles, angles], dim=-1)
-    return angles.cos(), angles.sin()
-
-
-def rotate(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
-    """Rotate queries or keys [B, heads, S, head] by their positions."""
-    cos, sin = (part.to(x.dtype) for part in rotation)
-    low, high = x.chunk(2, dim=-1)
-    return x * cos + torch.cat([-high, low], dim=-1) * sin
