@@ -59,6 +59,8 @@ def find_origins(settings: PluginSettings) -> Iterator[Origin]:
         for path in sorted(settings.folder.glob("*.py")):
             if not path.name.startswith(("_", "test_")) and path.stem != "conftest":
                 yield _of_file(path)
+    if not settings.installed:
+        return
     points = {(point.name, point.value): point for point in entry_points(group=ENTRY_POINT_GROUP)}
     for (name, _), point in sorted(points.items()):
         if name not in settings.disabled:

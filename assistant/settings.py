@@ -206,6 +206,8 @@ class PluginSettings(Section):
 
     folder: UserPath = DEFAULT_PATH.parent / "plugins"
     """Every `*.py` in it is loaded beside the installed plugins."""
+    installed: bool = True
+    """Load the plugins of installed packages, the bundled ones among them."""
     disabled: tuple[str, ...] = ()
     """Names of plugins that are not loaded."""
     timeout_s: float = Field(default=5.0, gt=0, le=120)

@@ -68,18 +68,15 @@ def load_folder(folder: Path) -> "Intents":
 
     if not folder.is_dir():
         raise UserError(f"--plugins {folder}: no such folder")
-    settings = load(None, {"plugins": {"folder": folder}})
+    settings = load(None, {"plugins": {"folder": folder, "installed": False}})
     loaded, problems = load_plugins(settings.plugins)
-    home = folder.resolve()
-    inside = [each for each in loaded if Path(each.plugin.source).resolve().is_relative_to(home)]
-    if not inside:
+    if not loaded:
         reason = next((str(each) for each in problems), "it holds no plugin")
         raise UserError(f"--plugins {folder}: {reason}")
     for problem in problems:
-        if str(folder) in problem.reason:
-            typer.echo(f"assistant: {problem}", err=True)
+        typer.echo(f"assistant: {problem}", err=True)
     state, timeout_s = settings.state_folder, settings.plugins.timeout_s
-    return Intents(inside, problems, state_folder=state, timeout_s=timeout_s)
+    return Intents(loaded, problems, state_folder=state, timeout_s=timeout_s)
 
 
 @contextmanager

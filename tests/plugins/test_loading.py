@@ -136,3 +136,15 @@ def test_two_handlers_of_one_name_are_refused(tmp_path):
 
     _, [problem] = load_plugins(PluginSettings(folder=tmp_path), extra=[plugin])
     assert "two handlers are named 'hello'" in problem.reason
+
+
+def test_a_folder_can_be_loaded_without_the_installed_plugins(tmp_path):
+    (tmp_path / "lights.py").write_text(
+        "from assistant.plugin import Plugin\n"
+        "plugin = Plugin('lights')\n"
+        "@plugin.intent('glow', examples=['glow'])\n"
+        "async def glow(turn):\n    return 'Glowing.'\n"
+    )
+    loaded, problems = load_folder(tmp_path, installed=False)
+    assert [each.plugin.name for each in loaded] == ["lights"]
+    assert not problems
