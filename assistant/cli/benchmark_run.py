@@ -130,6 +130,7 @@ def _answered(benchmark: "Benchmark", out: Path, making: Making) -> Answered | N
 def _job(benchmark: "Benchmark", out: Path, making: Making) -> "Job":
     from dataclasses import replace
 
+    from engines.evaluation.benchmarks.cascade import PREFIX
     from engines.evaluation.benchmarks.catalogue import Decoding
     from engines.evaluation.benchmarks.hub import download
     from engines.evaluation.benchmarks.jobs import Job
@@ -146,10 +147,12 @@ def _job(benchmark: "Benchmark", out: Path, making: Making) -> "Job":
         download(benchmark, making.data, making.subsets)
     decoding: Decoding | None = None
     asked = {"steps": making.steps, "block_length": making.block, "max_new_tokens": making.tokens}
-    if not making.own_decoding:
+    # DIFFA's few tokens would cut short what a server says
+    unlimited = making.model.startswith(PREFIX) and making.tokens is None
+    if not making.own_decoding and not unlimited:
         given = {key: value for key, value in asked.items() if value is not None}
         decoding = replace(benchmark.decoding, **given)
-    elif any(asked.values()):
+    elif making.own_decoding and any(asked.values()):
         raise UserError("--own-decoding leaves no room for --steps, --block and --tokens")
     return Job(
         benchmark_name=benchmark.name,
