@@ -264,7 +264,7 @@ def _show(benchmark: "Benchmark", outcome: "Outcome") -> None:
         value = "–" if score.value is None else f"{score.value:.2f}"
         remark = score.reason or (f"{score.failed} without an answer" if score.failed else "")
         table.add_row(score.title, str(score.n), value, remark)
-    whole = overall(outcome.scores, benchmark.subsets)
+    whole = overall(outcome.scores, benchmark)
     if len(benchmark.subsets) > 1 and whole is not None:
         table.add_row("Overall", "", f"{whole:.2f}", "")
     Console().print(table)

@@ -31,8 +31,6 @@ class Subset:
     """Which scorer; empty where none is published."""
     columns: tuple[str, ...]
     """What the scorer and the prompt need."""
-    counts: bool = True
-    """Part of the published overall."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +67,8 @@ _VOICEBENCH = (
     Subset("bbh", "BBH", "bbh", ("id", "reference")),
     Subset("ifeval", "IFEval", "ifeval", ("prompt", "instruction_id_list", "kwargs")),
     Subset("advbench", "AdvBench", "harm", ("prompt",)),
-    Subset("alpacaeval", "AlpacaEval (199)", "open", ("prompt",), counts=False),
-    Subset("mtbench", "MT-Bench", "", (), counts=False),
+    Subset("alpacaeval", "AlpacaEval (199)", "open", ("prompt",)),
+    Subset("mtbench", "MT-Bench", "", ()),
 )
 _MMSU_COLUMNS = ("id", "question", "choice_a", "choice_b", "answer_gt", "category")
 _MMAU_COLUMNS = ("question", "choices", "answer", "task", "difficulty")

@@ -10,6 +10,7 @@ from engines.evaluation.benchmarks.published import System, systems
 from engines.evaluation.benchmarks.radar import Series
 from engines.evaluation.benchmarks.scores import JUDGED, Score, overall
 from engines.evaluation.benchmarks.speed import Speed
+from engines.evaluation.scoring import counted
 
 RUN = "this run"
 _GROUP_SHOWN = {"mmsu": "sub-category", "mmau": "task"}
@@ -92,11 +93,14 @@ def build(
 
 
 def _headline(benchmark: Benchmark, scores: Sequence[Score]) -> str:
-    whole = overall(scores, benchmark.subsets)
+    whole = overall(scores, benchmark)
     if whole is not None:
         return f"{whole:.2f} overall"
-    figures = [score for score in scores if score.value is not None]
-    return f"{len(figures)} of {sum(s.counts for s in benchmark.subsets)} parts scored"
+    parts = [each.name for each in benchmark.subsets]
+    if len(parts) > 1:
+        parts = counted({score.subset for score in scores})
+    figures = [score for score in scores if score.value is not None and score.subset in parts]
+    return f"{len(figures)} of {len(parts)} parts scored"
 
 
 def _scores(benchmark: Benchmark, outcome: Outcome, others: Sequence[System]) -> Table:
@@ -107,7 +111,7 @@ def _scores(benchmark: Benchmark, outcome: Outcome, others: Sequence[System]) ->
         rows += _members(benchmark, score, others)
         notes += [f"{score.title}: {each}" for each in _remarks(score)]
     if len(benchmark.subsets) > 1:
-        whole = overall(outcome.scores, benchmark.subsets)
+        whole = overall(outcome.scores, benchmark)
         shown = "not scored" if whole is None else f"{whole:.2f}"
         rows.append(("Overall", "", shown, "", *(each.shown("overall") for each in others)))
         if whole is None:
@@ -216,7 +220,7 @@ def summary(
     """The same for a program."""
     return {
         "benchmark": benchmark.name,
-        "overall": overall(outcome.scores, benchmark.subsets),
+        "overall": overall(outcome.scores, benchmark),
         "scores": [score.summary() for score in outcome.scores],
         "judge_stopped": outcome.trouble,
         "judge_garbled": outcome.garbled,

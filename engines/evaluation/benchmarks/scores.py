@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from engines.evaluation.benchmarks.catalogue import REGIONS, Subset
+from engines.evaluation.benchmarks.catalogue import REGIONS, Benchmark, Subset
 from engines.evaluation.intervals import interval
-from engines.evaluation.scoring import SCORERS, Result, Row, headline
+from engines.evaluation.scoring import SCORERS, Result, Row, headline, mean_of_tasks
 from engines.evaluation.scoring.result import mean
 
 JUDGED = ("open", "qa")
@@ -184,9 +184,9 @@ def _unscored(subset: Subset, responses: Sequence[Response], reason: str) -> Sco
     )
 
 
-def overall(scores: Sequence[Score], subsets: Sequence[Subset]) -> float | None:
-    """The mean of what counts in percent; None while a part of it has no figure."""
-    found = {score.subset: score.percent for score in scores}
-    parts = [found.get(subset.name) for subset in subsets if subset.counts]
-    figures = [part for part in parts if part is not None]
-    return mean(figures) if len(figures) == len(parts) else None
+def overall(scores: Sequence[Score], benchmark: Benchmark) -> float | None:
+    """The benchmark's one figure in percent; None while a part of it has none."""
+    figures = {score.subset: score.percent for score in scores}
+    if len(benchmark.subsets) > 1:
+        return mean_of_tasks(figures)
+    return figures.get(benchmark.subsets[0].name)

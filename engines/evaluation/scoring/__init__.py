@@ -5,7 +5,14 @@ Each rule takes response lines as the benchmark publishes them and returns a `Re
 
 from engines.evaluation.scoring import bbh, harm, ifeval, mcq, mmau, mmsu, open_ended, qa
 from engines.evaluation.scoring.result import Result, Row, RowsError, Scorer
-from engines.evaluation.scoring.voicebench import KINDS, TASKS, counted, headline, overall
+from engines.evaluation.scoring.voicebench import (
+    KINDS,
+    TASKS,
+    counted,
+    headline,
+    mean_of_tasks,
+    overall,
+)
 
 __all__ = [
     "KINDS",
@@ -17,6 +24,7 @@ __all__ = [
     "Scorer",
     "counted",
     "headline",
+    "mean_of_tasks",
     "overall",
 ]
 

@@ -61,6 +61,10 @@ def counted(subsets: Collection[str]) -> list[str]:
 
 def overall(results: Mapping[str, Result]) -> float | None:
     """The mean of the nine tasks in percent, by subset; `None` while one has no figure."""
-    figures = [headline(results[name]) for name in counted(results) if name in results]
-    found = [figure for figure in figures if figure is not None]
+    return mean_of_tasks({name: headline(result) for name, result in results.items()})
+
+
+def mean_of_tasks(figures: Mapping[str, float | None]) -> float | None:
+    """The same of figures in percent, by subset."""
+    found = [figure for name in counted(figures) if (figure := figures.get(name)) is not None]
     return sum(found) / len(found) if len(found) == len(TASKS) else None
