@@ -53,7 +53,7 @@ class Understanding:
     confidence: float
     """Mean probability of the transcript's tokens."""
     answer: str
-    """The model's own answer, for when no plugin has one."""
+    """The model's own answer, for when no plugin has one; empty when it is not sure enough."""
     passes: int
     """Forward passes of the language model, over the whole batch."""
     encode_ms: float
@@ -100,7 +100,9 @@ def load_mind(settings: Settings, intents: Intents, free: FreeBytes = free_bytes
         raise UserError(f"engine.model: {error}") from error
     speller = Speller(engine.checkpoint, lambda: intents.templates)
     known = partial(_is_template, intents)
-    mind = EngineMind(engine, intents.candidates, known, chosen, speller.hear)
+    sure = engine.checkpoint.manifest.decoding.least_surety
+    propose = intents.candidates
+    mind = EngineMind(engine, propose, known, chosen, speller.hear, least_surety=sure)
     mind.warm_up()
     return mind
 
@@ -115,14 +117,16 @@ class EngineMind:
         known: Callable[[str], bool],
         settings: EngineSettings,
         spelled: Callable[[Prefix], Sequence[Heard]] = lambda _: (),
+        *,
+        least_surety: float = 0.0,
     ) -> None:
         """`propose` gives sentences near a transcript, `known` tells those in a plugin's words.
 
         `spelled` gives those that the sound itself spells, best first; none, of a model that does
-        not spell.
+        not spell. An answer whose tokens are less probable than `least_surety` is not given.
         """
         self._engine, self._propose, self._known = engine, propose, known
-        self._spelled = spelled
+        self._spelled, self._least_surety = spelled, least_surety
         self._schedule = replace(engine.schedule, rule=Threshold(settings.threshold))
         self._longest_answer = settings.max_new_tokens
 
@@ -162,8 +166,9 @@ class EngineMind:
         ]
         (transcript, answer), blocks = self._generate(asks, cancel)
         passes = max((block.passes for block in blocks), default=0)
-        surety = [p for block in blocks if block.ask == 0 for p in block.confidence]
-        confidence = float(np.mean(surety)) if surety else 0.0
+        confidence = _surety(blocks, ask=0)
+        if _surety(blocks, ask=1) < self._least_surety:
+            answer = ""
         if transcript and (sentences := self._spelled(prefix)):
             if (best := sentences[0]).loss <= SPELLED_LOSS:
                 transcript, confidence = best.sentence, math.exp(-best.loss)
@@ -211,6 +216,12 @@ class EngineMind:
         gains = {text: score.mean - free.mean for text, score in zip(near, scores, strict=True)}
         likely = [text for text in near if gains[text] > _needed(transcript, text)]
         return max(likely, key=gains.__getitem__, default=transcript)
+
+
+def _surety(blocks: Sequence[TextBlock], ask: int) -> float:
+    """Mean probability of the tokens of one response."""
+    probabilities = [p for block in blocks if block.ask == ask for p in block.confidence]
+    return float(np.mean(probabilities)) if probabilities else 0.0
 
 
 def _needed(transcript: str, sentence: str) -> float:

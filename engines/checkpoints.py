@@ -48,6 +48,8 @@ class DecodingDefaults:
     cache: CacheName = "exact"
     cautious_end: bool = False
     """See `engines.schedule.Schedule`."""
+    least_surety: float = 0.0
+    """Mean probability of an answer's tokens below which it is better not given."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,3 +124,11 @@ def test_a_sentence_that_the_sound_spells_is_taken_if_it_is_near_enough(loss: fl
     listening = EngineMind(engine, lambda *_: [], lambda _: False, settings, lambda _: spelled)
     assert listening.understand(Cancel(), SOUND).transcript == taken
     assert "score" not in engine.calls
+
+
+@pytest.mark.parametrize(("least", "answer"), [(0.79, "An answer."), (0.81, "")])
+def test_an_answer_that_the_model_is_not_sure_of_is_not_given(least: float, answer: str):
+    settings = EngineSettings(threshold=0.8)
+    engine = FakeEngine("who is it")
+    listening = EngineMind(engine, lambda *_: [], lambda _: False, settings, least_surety=least)
+    assert listening.understand(Cancel(), SOUND).answer == answer
