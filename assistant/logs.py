@@ -37,7 +37,8 @@ def configure(settings: LogSettings) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # of each moment: who catches standard error for a while must not leave a closed one behind
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )
 
 
