@@ -169,9 +169,22 @@ def _export(
             )
         finally:
             module.train(training)
+        _forget_traces(draft)
         if int8:
             draft = _quantise(draft)
         shutil.move(draft, path)
+
+
+def _forget_traces(path: Path) -> None:
+    """Drop what the exporter notes of each node: stack traces, with paths of this machine."""
+    import onnx
+
+    model = onnx.load(path)
+    for nodes in (model.graph.node, *(function.node for function in model.functions)):
+        for node in nodes:
+            del node.metadata_props[:]
+            node.doc_string = ""
+    onnx.save(model, path)
 
 
 def _quantise(path: Path) -> Path:

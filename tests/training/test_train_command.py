@@ -136,6 +136,11 @@ def test_what_is_shipped_computes_what_was_trained(trained, shipped):
     np.testing.assert_allclose(prefix.spelling, spelling[0].numpy(), atol=2e-3)
 
 
+def test_a_shipped_graph_names_no_place_of_the_machine_that_made_it(shipped):
+    for graph in ("encoder.onnx", "lm.onnx"):
+        assert b"/engines/" not in (shipped / graph).read_bytes()
+
+
 def test_a_shipped_folder_keeps_its_other_files_and_knows_how_it_was_made(shipped):
     assert (shipped / "README.md").read_text() == "kept"
     training = json.loads((shipped / "measured.json").read_text())["training"]
