@@ -92,7 +92,8 @@ def _opened(path: Path) -> Any:
             f"reading {path.name} needs pyarrow: pip install 'assistant[evaluate]'"
         ) from error
     try:
-        return pq.ParquetFile(path, memory_map=True)
+        # a mapped file would stay in memory, page by page, until the run ends
+        return pq.ParquetFile(path, memory_map=False, pre_buffer=False, buffer_size=1 << 20)
     except (pa.ArrowException, OSError) as error:
         raise BenchmarkError(f"{path} is no parquet file: {_first(error)}") from error
 
