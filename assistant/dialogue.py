@@ -13,8 +13,9 @@ from assistant.clock import Clock
 from assistant.errors import AssistantError
 from assistant.intents import HandlerResult, Intents
 from assistant.mqtt.bus import Bus
-from assistant.mqtt.payloads import Activity, EventType
+from assistant.mqtt.payloads import EventType
 from assistant.settings import EngineSettings
+from assistant.standing import Standing
 from assistant.thinking import Thinker
 from assistant.turn import EndReason, Reply, StartReason, Timings, Turn, Utterance
 from assistant.understanding import Mind, Understanding
@@ -80,10 +81,7 @@ class Dialogue:
         self._mind, self._intents, self._bus, self._worker = mind, intents, bus, worker
         self._site, self._settings, self._clock, self._new_id = site, settings, clock, new_id
         self._turn_id = self._last_reply = ""
-        self._said: tuple[Activity, str | None] = (Activity.IDLE, None)
-        self._hearing = False
-        self._in_hand: list[str] = []
-        """Turns heard and not answered: the one that is, and the one that waits for it."""
+        self._standing = Standing(bus)
         self._partials = 0
         self._tasks: set[asyncio.Task[Any]] = set()
         self._partial: asyncio.Task[None] | None = None
@@ -98,7 +96,7 @@ class Dialogue:
             if self._answering is not None:
                 await asyncio.wait({self._answering})
         finally:
-            self._hearing = False
+            self._standing.hearing = None
             await self.cancel()
 
     def think_with(self, mind: Mind) -> None:
@@ -107,19 +105,19 @@ class Dialogue:
 
     async def cancel(self) -> None:
         """Give up every turn that was heard and not answered, and what is guessed of the next."""
-        self.counters.cancelled += len(self._in_hand)
-        self._in_hand.clear()
+        self.counters.cancelled += len(self._standing.in_hand)
+        self._standing.in_hand.clear()
         self._partial = self._speculation = self._answering = None
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._settle()
+        self._standing.settle()
 
     def say(self, text: str) -> None:
         """Say `text` at this site, unasked."""
         self._publish(Reply(Turn(self._new_id(), self._site, ""), text, EndReason.TEXT))
-        self._settle()
+        self._standing.settle()
 
     async def ask(self, text: str) -> Reply:
         """Answer words that came as text; the reply is published as if they had been spoken.
@@ -137,7 +135,7 @@ class Dialogue:
         reply = Reply(turn, result.text, EndReason.TEXT, timings=timings)
         self._tell_intent(turn.id, result)
         self._publish(reply)
-        self._settle()
+        self._standing.settle()
         if result.error is not None:
             raise AssistantError(result.error)
         return reply
@@ -145,13 +143,14 @@ class Dialogue:
     async def _take(self, event: Event) -> None:
         match event:
             case Started():
-                self._turn_id, self._hearing, self._partials = self._new_id(), True, 0
+                self._turn_id = self._standing.hearing = self._new_id()
+                self._partials = 0
                 self._intents.speech_began(self._site)
                 if event.started_by is StartReason.WAKE_WORD:
                     self._bus.event(EventType.WAKE, self._turn_id)
                 started_by = event.started_by.value
                 self._bus.event(EventType.SPEECH_START, self._turn_id, started_by=started_by)
-                self._settle()
+                self._standing.settle()
             case Progress():
                 self._follow(event)
             case Paused():
@@ -161,10 +160,10 @@ class Dialogue:
                 self._forget_guesses()
             case Dropped():
                 self._forget_guesses()
-                self._hearing = False
+                self._standing.hearing = None
                 reason = event.reason.value
                 self._bus.event(EventType.SPEECH_END, self._turn_id, reason=reason, dropped=True)
-                self._settle()
+                self._standing.settle()
             case Ended():
                 await self._finish(event.utterance)
 
@@ -195,19 +194,19 @@ class Dialogue:
     async def _finish(self, utterance: Utterance) -> None:
         """Start the turn's answer; the one before is waited for, so replies keep their order."""
         ended_at, turn_id = self._clock.now(), self._turn_id
-        self._hearing = False
-        self._in_hand.append(turn_id)
+        self._standing.hearing = None
+        self._standing.in_hand.append(turn_id)
         self.counters.turns += 1
         reason, seconds = utterance.ended_by.value, round(utterance.seconds, 2)
         self._bus.event(EventType.SPEECH_END, turn_id, reason=reason, seconds=seconds)
-        self._settle()
+        self._standing.settle()
         speculation, self._speculation = self._speculation, None
         self._forget_guesses()
         self.counters.speculations_used += speculation is not None
         understanding = speculation or self._understand(utterance)
         if self._answering is not None:
             await asyncio.wait({self._answering})
-        if turn_id in self._in_hand:  # else it was cancelled meanwhile
+        if turn_id in self._standing.in_hand:  # else it was cancelled meanwhile
             work = self._answer(turn_id, utterance, understanding, ended_at)
             self._answering = self._start(work, f"turn {turn_id}")
 
@@ -229,9 +228,9 @@ class Dialogue:
             self._fail(turn_id, f"{type(error).__name__}: {error}")
             _log.exception("turn failed", turn=turn_id)
         finally:
-            if turn_id in self._in_hand:
-                self._in_hand.remove(turn_id)
-            self._settle()
+            if turn_id in self._standing.in_hand:
+                self._standing.in_hand.remove(turn_id)
+            self._standing.settle()
 
     async def _reply(
         self, turn_id: str, utterance: Utterance, understood: Understanding, ended_at: float
@@ -279,28 +278,13 @@ class Dialogue:
     def _publish(self, reply: Reply) -> None:
         self.counters.replies += 1
         self._last_reply = reply.text
-        self._say_state(Activity.RESPONDING, reply.turn.id)
+        self._standing.responding(reply.turn.id)
         self._bus.reply(reply)
         self._bus.event(EventType.REPLY, reply.turn.id, text=reply.text)
 
     def _fail(self, turn_id: str, message: str) -> None:
         self.counters.failed += 1
         self._bus.event(EventType.ERROR, turn_id, message=message)
-
-    def _settle(self) -> None:
-        """Say what goes on, now that something began or ended."""
-        if self._hearing:
-            self._say_state(Activity.LISTENING, self._turn_id)
-        elif self._in_hand:
-            self._say_state(Activity.PROCESSING, self._in_hand[-1])
-        else:
-            self._say_state(Activity.IDLE)
-
-    def _say_state(self, activity: Activity, turn_id: str | None = None) -> None:
-        """Say it when it is new; `since` then tells how long it lasts."""
-        if self._said != (activity, turn_id):
-            self._said = (activity, turn_id)
-            self._bus.state(activity, turn_id)
 
     def _start(self, work: Coroutine[Any, Any, _T], name: str) -> asyncio.Task[_T]:
         task = asyncio.create_task(work, name=name)

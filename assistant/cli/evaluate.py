@@ -75,12 +75,9 @@ def asr(
             theirs = _measure(evaluate, samples, hear, added)
             result["peer"] = {"name": name} | theirs
             _finish(theirs, "asr", model, record and f"{record}, by {name}")
-    if as_json:
-        typer.echo(json.dumps(result, ensure_ascii=False))
-        return
     rates = {"word errors": "wer", "character errors": "cer"}
-    _show(result, rates)
-    if other:
+    _tell(result, rates, as_json=as_json)
+    if other and not as_json:
         typer.echo(f"The same by {result['peer']['name']}:")
         _show(result["peer"], rates)
 
@@ -108,10 +105,7 @@ def commands(
         understand = understander(model, plugins, threads)
         result = _measure(evaluate, samples, understand, _noise(noise, snr))
         _finish(result, "commands", model, record)
-    if as_json:
-        typer.echo(json.dumps(result, ensure_ascii=False))
-        return
-    _show(result, {"right": "accuracy"})
+    _tell(result, {"right": "accuracy"}, as_json=as_json)
 
 
 @app.command(epilog="Example: assistant evaluate questions runs/nano/heldout_questions")
@@ -137,10 +131,7 @@ def questions(
         with answerer(model, plugins, threads) as answer:
             result = _measure(evaluate, samples, answer, _noise(noise, snr))
         _finish(result, "questions", model, record)
-    if as_json:
-        typer.echo(json.dumps(result, ensure_ascii=False))
-        return
-    _show(result, {"acceptable": "accuracy"})
+    _tell(result, {"acceptable": "accuracy"}, as_json=as_json)
 
 
 @app.command(epilog="Example: assistant evaluate card")
@@ -183,6 +174,13 @@ def _finish(result: dict[str, Any], kind: str, model: Path, name: str | None) ->
         raise UserError("none of the recordings could be measured: read errors, or no texts")
     if name is not None:
         record(model, kind, name, result)
+
+
+def _tell(result: dict[str, Any], columns: dict[str, str], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(result, ensure_ascii=False))
+    else:
+        _show(result, columns)
 
 
 def _show(result: dict[str, Any], columns: dict[str, str]) -> None:

@@ -11,12 +11,13 @@ from assistant.audio.events import Dropped, Ended, Event, Started
 from assistant.audio.listener import Listener
 from assistant.clock import Clock
 from assistant.mqtt.bus import Bus
-from assistant.mqtt.payloads import Activity, EventType, ReplyPayload
+from assistant.mqtt.payloads import EventType, ReplyPayload
 from assistant.mqtt.rooms import AnswerKind, AnswerPayload
 from assistant.satellites.bidding import Bidding
 from assistant.satellites.dispatch import Dispatch
 from assistant.satellites.opus import encode
 from assistant.settings import SatelliteSettings
+from assistant.standing import Standing
 from assistant.turn import EndReason, Reply, StartReason, Timings, Turn, Utterance
 
 _BIDS_FOR = frozenset({StartReason.VOICE, StartReason.WAKE_WORD})
@@ -65,9 +66,7 @@ class Courier:
         self._turn = ""
         self._left_to: str | None = None
         """The satellite that the utterance which is heard now was left to."""
-        self._hearing = False
-        self._said: tuple[Activity, str | None] = (Activity.IDLE, None)
-        self._in_hand: list[str] = []
+        self._standing = Standing(bus)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self, events: AsyncIterator[Event]) -> None:
@@ -78,7 +77,7 @@ class Courier:
             if self._tasks:
                 await asyncio.wait(self._tasks)
         finally:
-            self._hearing = False
+            self._standing.hearing = None
             await self.cancel()
 
     def tally(self) -> dict[str, int]:
@@ -88,28 +87,29 @@ class Courier:
 
     async def cancel(self) -> None:
         """Give up every turn that was heard and not answered."""
-        self.counters.cancelled += len(self._in_hand)
+        self.counters.cancelled += len(self._standing.in_hand)
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._settle()
+        self._standing.settle()
 
     def say(self, text: str) -> None:
         """Say `text` at this site, unasked."""
         turn = Turn(self._new_id(), self._site, "")
         self._publish(ReplyPayload.of(Reply(turn, text, EndReason.TEXT)))
-        self._settle()
+        self._standing.settle()
 
     def _take(self, event: Event) -> None:
         match event:
             case Started():
-                self._turn, self._hearing, self._left_to = self._new_id(), True, None
+                self._turn = self._standing.hearing = self._new_id()
+                self._left_to = None
                 if event.started_by is StartReason.WAKE_WORD:
                     self._bus.event(EventType.WAKE, self._turn)
                 started_by = event.started_by.value
                 self._bus.event(EventType.SPEECH_START, self._turn, started_by=started_by)
-                self._settle()
+                self._standing.settle()
                 if event.started_by in _BIDS_FOR:
                     self._bidding.bid(self._turn, event.level_dbfs)
             case Dropped():
@@ -121,28 +121,28 @@ class Courier:
 
     def _give_way(self, turn: str, winner: str) -> None:
         """Leave the utterance to a satellite at which it is louder."""
-        if turn == self._turn and self._hearing:
+        if turn == self._standing.hearing:
             self._left_to = winner
             self._listener.cancel()
 
     def _drop(self, reason: str) -> None:
         self._bidding.settle()
-        self._hearing = False
+        self._standing.hearing = None
         told: dict[str, Any] = {"reason": reason}
         if self._left_to:
             told = {"reason": "outbid", "by": self._left_to}
             self.counters.outbid += 1
         self._bus.event(EventType.SPEECH_END, self._turn, dropped=True, **told)
-        self._settle()
+        self._standing.settle()
 
     def _finish(self, utterance: Utterance) -> None:
         self._bidding.settle()
-        turn, self._hearing = self._turn, False
-        self._in_hand.append(turn)
+        turn, self._standing.hearing = self._turn, None
+        self._standing.in_hand.append(turn)
         self.counters.turns += 1
         reason, seconds = utterance.ended_by.value, round(utterance.seconds, 2)
         self._bus.event(EventType.SPEECH_END, turn, reason=reason, seconds=seconds)
-        self._settle()
+        self._standing.settle()
         self._start(self._answered(turn, utterance, self._clock.now()), f"turn {turn}")
 
     async def _answered(self, turn: str, utterance: Utterance, ended_at: float) -> None:
@@ -158,8 +158,8 @@ class Courier:
             self._fail(turn, f"{type(error).__name__}: {error}")
             _log.exception("turn failed", turn=turn)
         finally:
-            self._in_hand.remove(turn)
-            self._settle()
+            self._standing.in_hand.remove(turn)
+            self._standing.settle()
 
     def _hear(self, answer: AnswerPayload, *, endpoint: float, total: float) -> None:
         """Publish what an engine says; the whole way took `total`, which it cannot know."""
@@ -179,26 +179,13 @@ class Courier:
 
     def _publish(self, reply: ReplyPayload) -> None:
         self.counters.replies += 1
-        self._say_state(Activity.RESPONDING, reply.turn)
+        self._standing.responding(reply.turn)
         self._bus.relay(reply)
         self._bus.event(EventType.REPLY, reply.turn, text=reply.text)
 
     def _fail(self, turn: str, message: str) -> None:
         self.counters.failed += 1
         self._bus.event(EventType.ERROR, turn, message=message)
-
-    def _settle(self) -> None:
-        if self._hearing:
-            self._say_state(Activity.LISTENING, self._turn)
-        elif self._in_hand:
-            self._say_state(Activity.PROCESSING, self._in_hand[-1])
-        else:
-            self._say_state(Activity.IDLE)
-
-    def _say_state(self, activity: Activity, turn: str | None = None) -> None:
-        if self._said != (activity, turn):
-            self._said = (activity, turn)
-            self._bus.state(activity, turn)
 
     def _start(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)

@@ -62,8 +62,10 @@ def test_how_much_is_needed_and_free_is_told():
 
 
 def test_what_fits_or_is_unknown_is_let_through():
-    check_memory("it", 5, "cpu", free=lambda _: 5)
-    check_memory("it", 5, "cpu", free=lambda _: None)
+    asked = []
+    for known in (5, None):
+        check_memory("it", 5, "cpu", free=lambda device, known=known: asked.append(device) or known)
+    assert asked == ["cpu", "cpu"]
 
 
 def test_the_machine_says_what_is_free():

@@ -110,6 +110,9 @@ async def test_a_cancelled_turn_cancels_its_handler(assistant, plugin):
     await asyncio.wait_for(started.wait(), 1)
     hearing.cancel()
     await asyncio.wait_for(cancelled.wait(), 1)
+    with pytest.raises(asyncio.CancelledError):
+        await hearing
+    assert hearing.cancelled()
 
 
 @pytest.mark.parametrize(
