@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -206,9 +207,13 @@ def _overall(parts: list[Difference], drawn: list[Floats]) -> Difference | None:
 def _notes(first: Run, second: Run) -> Iterator[str]:
     for subset in sorted({*first.items, *second.items}):
         one, other = first.items.get(subset, {}), second.items.get(subset, {})
-        left = len({*one, *other}) - len(_pairs(one, other))
-        if left:
-            yield f"{subset}: {left} items are scored in one run only, and left out"
+        runs = Counter(
+            (one.get(key) is not None) + (other.get(key) is not None) for key in {*one, *other}
+        )
+        if runs[1]:
+            yield f"{subset}: {runs[1]} items are scored in one run only, and left out"
+        if runs[0]:
+            yield f"{subset}: {runs[0]} items are scored in neither run, and left out"
     for name in _MUST_AGREE:
         settings = first.settings.get(name), second.settings.get(name)
         if settings[0] != settings[1]:

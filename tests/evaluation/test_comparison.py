@@ -90,6 +90,17 @@ def test_what_only_one_run_has_is_left_out_and_said(tmp_path):
     )
 
 
+def test_what_neither_run_has_scored_is_not_said_of_one(tmp_path):
+    one = numbered("openbookqa", [1, None, None, 0]) | numbered("alpacaeval", [None, None])
+    two = numbered("openbookqa", [1, None, 1, None]) | numbered("alpacaeval", [None, None])
+    a, b = run(tmp_path / "a", one), run(tmp_path / "b", two)
+    assert compare(read_run(a), read_run(b)).notes == (
+        "alpacaeval: 2 items are scored in neither run, and left out",
+        "openbookqa: 2 items are scored in one run only, and left out",
+        "openbookqa: 1 items are scored in neither run, and left out",
+    )
+
+
 def test_only_the_subsets_of_the_leaderboard_make_the_overall(tmp_path):
     items = {}
     for subset in ("openbookqa", "alpacaeval", "alpacaeval_full", "sd-qa"):
