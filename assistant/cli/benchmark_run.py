@@ -262,8 +262,10 @@ def _show(benchmark: "Benchmark", outcome: "Outcome") -> None:
     table = Table(benchmark.title, "items", "score", "")
     for score in outcome.scores:
         value = "–" if score.value is None else f"{score.value:.2f}"
-        remark = score.reason or (f"{score.failed} without an answer" if score.failed else "")
-        table.add_row(score.title, str(score.n), value, remark)
+        remarks = [score.reason] if score.reason else []
+        remarks += [f"{score.failed} without an answer"] if score.failed else []
+        remarks += [f"{score.guessed} of {score.n} guessed at random"] if score.guessed else []
+        table.add_row(score.title, str(score.n), value, "; ".join(remarks))
     whole = overall(outcome.scores, benchmark)
     if len(benchmark.subsets) > 1 and whole is not None:
         table.add_row("Overall", "", f"{whole:.2f}", "")

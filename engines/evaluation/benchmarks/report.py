@@ -1,7 +1,7 @@
 """What a report says: the same tables for Markdown, HTML and JSON."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engines.evaluation.benchmarks.catalogue import Benchmark
@@ -12,10 +12,13 @@ from engines.evaluation.benchmarks.scores import JUDGED, Score, overall
 from engines.evaluation.benchmarks.speed import Speed
 from engines.evaluation.scoring import counted
 
-RUN = "this run"
+RUN, GUESSED = "this run", "guessed"
 _GROUP_SHOWN = {"mmsu": "sub-category", "mmau": "task"}
 """The group whose members have published figures and are the axes of a plot."""
-_GUESSED = ("mcq", "bbh")
+_GUESSING = ("mcq", "bbh")
+"""Rules that answer at random what they cannot read."""
+MOSTLY = 50
+"""Percent of guesses above which a figure says more of the dice than of the model."""
 _DRAWN = ("DIFFA", "Qwen2-Audio", "Whisper-large-v3 + LLaMA-3.1-8B")
 
 
@@ -107,26 +110,49 @@ def _scores(benchmark: Benchmark, outcome: Outcome, others: Sequence[System]) ->
     rows, notes = [], []
     for score in outcome.scores:
         figures = (other.shown(score.subset) for other in others)
-        rows.append((score.title, str(score.n), _value(score), _interval(score), *figures))
+        own = (score.title, str(score.n), _value(score), _guesses(score), _interval(score))
+        rows.append((*own, *figures))
         rows += _members(benchmark, score, others)
         notes += [f"{score.title}: {each}" for each in _remarks(score)]
     if len(benchmark.subsets) > 1:
-        whole = overall(outcome.scores, benchmark)
+        whole, guessed = overall(outcome.scores, benchmark), _all_guesses(outcome.scores)
         shown = "not scored" if whole is None else f"{whole:.2f}"
-        rows.append(("Overall", "", shown, "", *(each.shown("overall") for each in others)))
+        rows.append(
+            ("Overall", "", shown, guessed, "", *(each.shown("overall") for each in others))
+        )
         if whole is None:
             notes.append("Overall: the mean of nine tasks, given when all of them are scored")
     if outcome.garbled:
         notes.append(f"{outcome.garbled} responses got no votes of the judge that can be read")
-    names = (each.name for each in others)
-    return Table("Scores", ("", "items", RUN, "95 %", *names), tuple(rows), tuple(notes))
+    head = ("", "items", RUN, GUESSED, "95 %", *(each.name for each in others))
+    table = Table("Scores", head, tuple(rows), tuple(notes))
+    guesses = any(score.kind in _GUESSING for score in outcome.scores)
+    return table if guesses else _without(table, head.index(GUESSED))
+
+
+def _without(table: Table, place: int) -> Table:
+    """A table less one column."""
+    head, *rows = ((*row[:place], *row[place + 1 :]) for row in (table.head, *table.rows))
+    return replace(table, head=head, rows=tuple(rows))
+
+
+def _guesses(score: Score) -> str:
+    """How many answers a rule made up, beside the figure that they are in."""
+    if score.kind not in _GUESSING or not score.n:
+        return ""
+    return f"{score.guessed} ({100 * score.guessed / score.n:.0f} %)" if score.guessed else "0"
+
+
+def _all_guesses(scores: Sequence[Score]) -> str:
+    guessed = sum(score.guessed for score in scores)
+    return str(guessed) if guessed else ""
 
 
 def _members(benchmark: Benchmark, score: Score, others: Sequence[System]) -> list[tuple[str, ...]]:
     """Rows of the groups that others have figures of, too."""
     group = score.by.get(_GROUP_SHOWN.get(benchmark.name, ""), {})
     return [
-        (f"· {name}", "", f"{value:.2f}", "", *(other.shown(name) for other in others))
+        (f"· {name}", "", f"{value:.2f}", "", "", *(other.shown(name) for other in others))
         for name, value in group.items()
     ]
 
@@ -146,13 +172,26 @@ def _remarks(score: Score) -> list[str]:
     remarks = [score.reason] if score.reason else []
     if score.failed:
         remarks.append(f"{score.failed} items without an answer count as wrong")
-    if score.unreadable and score.n:
+    if score.guessed:
+        remarks.append(_on_guesses(score))
+    elif score.unreadable and score.kind != "ifeval":
         share = 100 * score.unreadable / score.n
-        guessed = score.kind in _GUESSED and not any("not guessed" in note for note in score.notes)
-        then = "guessed at random, as the official rule does" if guessed else "counted as wrong"
         unread = f"no answer could be read from {score.unreadable} responses ({share:.1f} %)"
-        remarks.append(unread if score.kind in JUDGED else f"{unread}: {then}")
+        remarks.append(unread if score.kind in JUDGED else f"{unread}: counted as wrong")
     return [*remarks, *(note for note in score.notes if note not in score.reason)]
+
+
+def _on_guesses(score: Score) -> str:
+    """How far a figure is luck: guesses are the official rule, and say nothing of the model."""
+    share = 100 * score.guessed / score.n
+    told = (
+        f"no answer could be read from {score.guessed} of {score.n} responses ({share:.1f} %), "
+        "which are guessed at random, as the official rule does"
+    )
+    if score.read_percent is None:
+        return f"{told}: the figure is chance alone"
+    mostly = ": the figure is mostly chance" if share > MOSTLY else ""
+    return f"{told}{mostly}; of the others {score.read_percent:.2f} % are right"
 
 
 def _details(benchmark: Benchmark, scores: Sequence[Score]) -> list[Table]:

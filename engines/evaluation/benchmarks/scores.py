@@ -46,6 +46,10 @@ class Score:
     """Items that have no answer, and count as wrong."""
     unreadable: int
     """Answers that the rule could read nothing from."""
+    guessed: int
+    """Of them, those that the rule answered at random; their luck is in `value`."""
+    read_percent: float | None
+    """The figure of the other answers alone, where some were guessed."""
     value: float | None
     """The published figure in its own scale: 1 to 5 for judged marks, else percent."""
     percent: float | None
@@ -101,6 +105,8 @@ def score(
         n=len(rows),
         failed=failed,
         unreadable=result.failed,
+        guessed=result.guessed,
+        read_percent=_of_read(result),
         value=value,
         percent=percent,
         reason=told if percent is not None or told else _why(result),
@@ -154,6 +160,14 @@ def _leaderboard(result: Result, rows: Sequence[Row]) -> Result:
     return replace(result, metrics=metrics, notes=(*result.notes, note))
 
 
+def _of_read(result: Result) -> float | None:
+    if not result.guessed:
+        return None
+    pairs = zip(result.items, result.answers, strict=True)
+    share = mean([item for item, answer in pairs if answer is not None])
+    return None if share is None else 100 * share
+
+
 def _interval(result: Result) -> tuple[float, float]:
     scale = 20 if result.name == "open" else 100
     scored = [item for item in result.items if item is not None]
@@ -173,6 +187,8 @@ def _unscored(subset: Subset, responses: Sequence[Response], reason: str) -> Sco
         n=len(responses),
         failed=sum(response.failed for response in responses),
         unreadable=0,
+        guessed=0,
+        read_percent=None,
         value=None,
         percent=None,
         reason=reason,

@@ -75,6 +75,7 @@ def score(rows: Sequence[Row], *, seed: int = 0, strict: bool = False) -> Result
         n=len(rows),
         metrics={"acc": percent(sum(items), rows), "fail": percent(failed, rows)} if rows else {},
         failed=failed,
+        guessed=0 if strict else failed,
         by=grouped(items, {"split": labels(rows, "split")}),
         items=tuple(items),
         answers=tuple(answers),

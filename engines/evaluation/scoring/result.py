@@ -32,6 +32,9 @@ class Result:
     failed: int = 0
     """Responses no answer could be read from: guessed at random, or wrong by rule."""
 
+    guessed: int = 0
+    """Of `failed`, those that were given a random answer."""
+
     unscored: int = 0
     """Responses that lack something the rule needs, such as a judge's votes."""
 
