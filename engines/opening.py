@@ -17,6 +17,8 @@ from engines.memory import (
 )
 
 Device = Literal["auto", "cpu", "cuda"]
+Place = Literal["cpu", "cuda"]
+Runtime = Literal["onnxruntime", "torch"]
 
 QUANTISED: tuple[Precision, ...] = ("int8", "int4")
 ROOM = (2, 1024)
@@ -38,17 +40,27 @@ def open_model(
     `auto` takes a GPU if there is one and the folder has weights for it. Raises `CheckpointError`
     for what cannot be opened, and `NotEnoughMemoryError` before anything large is read.
     """
+    runtime, where = placed(checkpoint, device, quantise)
+    if runtime == "torch":
+        return _open_torch(checkpoint, threads, where, quantise, free)
+    if device == "cuda" or quantise != "none":
+        _log.warning(
+            "%s has no weights for torch: the language model runs on the CPU, from lm.onnx",
+            checkpoint.folder,
+        )
+    return _open_onnx(checkpoint, threads)
+
+
+def placed(
+    checkpoint: Checkpoint, device: Device, quantise: Quantise = "none"
+) -> tuple[Runtime, Place]:
+    """What `open_model` would run the language model with, and where; nothing is loaded."""
     wants_torch = quantise != "none" or device == "cuda" or (device == "auto" and _cuda(checkpoint))
     if checkpoint.lm_graph.is_file() and not (wants_torch and checkpoint.lm_weights):
-        if wants_torch:
-            _log.warning(
-                "%s has no weights for torch: the language model runs on the CPU, from lm.onnx",
-                checkpoint.folder,
-            )
-        return _open_onnx(checkpoint, threads)
+        return "onnxruntime", "cpu"
     if device == "auto":
         device = "cuda" if _cuda(checkpoint) else "cpu"
-    return _open_torch(checkpoint, threads, device, quantise, free)
+    return "torch", device
 
 
 def _open_onnx(checkpoint: Checkpoint, threads: int) -> Backend:
@@ -67,7 +79,7 @@ def _open_onnx(checkpoint: Checkpoint, threads: int) -> Backend:
 def _open_torch(
     checkpoint: Checkpoint,
     threads: int,
-    device: Literal["cpu", "cuda"],
+    device: Place,
     quantise: Quantise,
     free: FreeBytes,
 ) -> Backend:

@@ -6,12 +6,15 @@ Each is an optional package: `assistant[peers]` brings the first, the others whe
 import json
 import os
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 SAMPLE_RATE_HZ = 16_000
+WHISPER, VOSK = "WHISPER_MODEL", "VOSK_MODEL"
+"""Names of the environment's choice of a model."""
 
 Wave = NDArray[np.float32]
 """Mono samples at 16 kHz in -1..1, [samples]."""
@@ -35,22 +38,40 @@ def open_peer(name: str) -> Peer:
     """Load a recogniser of `PEERS`; raises `PeerError`."""
     if name not in PEERS:
         raise PeerError(f"no recogniser {name!r}; use one of {', '.join(PEERS)}")
-    opener, package = PEERS[name]
+    opener, package, _ = PEERS[name]
     try:
         return opener()
     except ImportError as error:
         raise PeerError(f"{name} is not installed: pip install {package} ({error})") from error
 
 
+def peer_name(name: str) -> str:
+    """What `open_peer` would load, with its version or model; the name alone if it is not there."""
+    try:
+        return PEERS[name][2]()
+    except (KeyError, PackageNotFoundError):
+        return name
+
+
+def _pocketsphinx() -> str:
+    return f"pocketsphinx {version('pocketsphinx')}"
+
+
+def _faster_whisper() -> str:
+    return f"faster-whisper {os.environ.get(WHISPER, 'base.en')}"
+
+
+def _vosk() -> str:
+    return f"vosk {os.environ.get(VOSK) or 'small en-us'}"
+
+
 class _PocketSphinx:
     """CMU PocketSphinx with the English model its package carries."""
 
     def __init__(self) -> None:
-        import importlib.metadata
-
         from pocketsphinx import Decoder
 
-        self.name = f"pocketsphinx {importlib.metadata.version('pocketsphinx')}"
+        self.name = _pocketsphinx()
         self._decoder = Decoder(samprate=SAMPLE_RATE_HZ, loglevel="FATAL")
 
     def transcribe(self, audio: Wave) -> str:
@@ -68,8 +89,8 @@ class _FasterWhisper:
     def __init__(self) -> None:
         from faster_whisper import WhisperModel
 
-        model = os.environ.get("WHISPER_MODEL", "base.en")
-        self.name = f"faster-whisper {model}"
+        model = os.environ.get(WHISPER, "base.en")
+        self.name = _faster_whisper()
         self._model = WhisperModel(model, compute_type="auto")
 
     def transcribe(self, audio: Wave) -> str:
@@ -84,8 +105,8 @@ class _Vosk:
         import vosk
 
         vosk.SetLogLevel(-1)
-        folder = os.environ.get("VOSK_MODEL")
-        self.name = f"vosk {folder or 'small en-us'}"
+        folder = os.environ.get(VOSK)
+        self.name = _vosk()
         self._vosk = vosk
         self._model = vosk.Model(folder) if folder else vosk.Model(lang="en-us")
 
@@ -101,9 +122,9 @@ def _pcm(audio: Wave) -> bytes:
     return (np.clip(audio, -1, 1) * 32767).astype("<i2").tobytes()
 
 
-PEERS: dict[str, tuple[Callable[[], Peer], str]] = {
-    "pocketsphinx": (_PocketSphinx, "'assistant[peers]'"),
-    "faster-whisper": (_FasterWhisper, "faster-whisper"),
-    "vosk": (_Vosk, "vosk"),
+PEERS: dict[str, tuple[Callable[[], Peer], str, Callable[[], str]]] = {
+    "pocketsphinx": (_PocketSphinx, "'assistant[peers]'", _pocketsphinx),
+    "faster-whisper": (_FasterWhisper, "faster-whisper", _faster_whisper),
+    "vosk": (_Vosk, "vosk", _vosk),
 }
-"""Recognisers by name, and what to install for each."""
+"""Recognisers by name, what to install for each, and what each is called in full."""

@@ -94,6 +94,12 @@ def test_nano_runs_a_benchmark_in_two_shards_and_the_last_reports(published, tmp
     assert (speed["items"], speed["failed"]) == (6, 0)
     with pytest.raises(UserError, match="begun with another decoding"):
         evaluated(*run, "--tokens", 8)
+    record = json.loads((out / "run.json").read_text())
+    assert (record["batch"], record["runs_on"]) == (8, "onnxruntime on cpu")
+    with pytest.raises(
+        UserError, match=r"begun with another batch \(8, now 4\) \(see .*run.json\)"
+    ):
+        evaluated(*run, "--batch", 4)
 
 
 def test_a_judge_marks_is_asked_for_nothing_twice_and_may_die_half_way(published, tmp_path, server):

@@ -101,8 +101,10 @@ def test_a_limit_is_spread_over_each_split(splits, tmp_path):
 def test_a_folder_of_another_run_is_refused(tmp_path):
     settle(tmp_path, {"model": "a", "decoding": "16"})
     settle(tmp_path, {"model": "a", "decoding": "16"})
-    with pytest.raises(BenchmarkError, match="was begun with another decoding"):
+    with pytest.raises(BenchmarkError, match=r"was begun with another decoding \(16, now 4\)"):
         settle(tmp_path, {"model": "a", "decoding": "4"})
+    with pytest.raises(BenchmarkError, match=r"with another decoding, model .a, now b. .see"):
+        settle(tmp_path, {"model": "b", "decoding": "4" * 60})
 
 
 def test_an_undecodable_sound_is_told_and_does_not_stop_the_run(published, tmp_path):

@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from engines.evaluation.peers import PeerError, open_peer
+from engines.evaluation.peers import PeerError, open_peer, peer_name
 from engines.training.voices import Voice, speak
 
 
@@ -27,3 +27,11 @@ def test_a_recogniser_that_is_not_there_is_named_with_the_remedy():
         open_peer("kaldi")
     with pytest.raises(PeerError, match="vosk is not installed: pip install vosk"):
         open_peer("vosk")
+
+
+def test_a_recogniser_is_called_what_it_would_load(monkeypatch):
+    monkeypatch.setenv("WHISPER_MODEL", "tiny.en")
+    monkeypatch.delenv("VOSK_MODEL", raising=False)
+    assert peer_name("faster-whisper") == "faster-whisper tiny.en"
+    assert peer_name("vosk") == "vosk small en-us"
+    assert peer_name("kaldi") == "kaldi"

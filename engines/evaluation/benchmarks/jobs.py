@@ -15,8 +15,8 @@ from engines.evaluation.benchmarks.chat import Chat
 from engines.evaluation.benchmarks.data import Split, find
 from engines.evaluation.benchmarks.modelhash import model_hash
 from engines.evaluation.benchmarks.running import Part, work
-from engines.evaluation.peers import open_peer
-from engines.opening import Device
+from engines.evaluation.peers import open_peer, peer_name
+from engines.opening import Device, placed
 from engines.schedule import CacheKind
 
 KEY = "OPENAI_API_KEY"
@@ -81,13 +81,15 @@ class Job:
 
         Raises `BenchmarkError` and `CheckpointError`.
         """
+        model: dict[str, Any]
         if self.model.startswith(cascade.PREFIX):
-            cascade.parse(self.model)
-            model = {"model": self.model, **cascade.described(self.decoding)}
+            recogniser = peer_name(cascade.parse(self.model)["asr"])
+            model = {"model": self.model, "recogniser": recogniser}
+            model |= cascade.described(self.decoding)
         else:
             checkpoint = Checkpoint.open(Path(self.model))
-            asked = how_asked(checkpoint, self.benchmark, self.decoding, self.cache)
             model = {"model": self.name, "model_sha256": model_hash(checkpoint.folder)}
-            model |= asked.described
+            model |= how_asked(checkpoint, self.benchmark, self.decoding, self.cache).described
+            model |= {"batch": self.batch, "runs_on": " on ".join(placed(checkpoint, self.device))}
         items = {split.key: split.total for split in splits}
         return {"benchmark": self.benchmark_name, **model, "items": items, "limit": self.limit}

@@ -13,6 +13,7 @@ from engines.evaluation.benchmarks.items import BenchmarkError, Item
 from engines.evaluation.benchmarks.journal import Journal, read, write_whole
 
 PARTS, RESPONSES, RECORD = "parts", "responses", "run.json"
+_SHORT = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +66,16 @@ def settle(out: Path, described: Mapping[str, Any]) -> None:
         raise BenchmarkError(f"{path}: damaged ({error}); name another --out") from error
     changed = [name for name in {**plain, **before} if plain.get(name) != before.get(name)]
     if changed:
+        told = (_changed(name, before.get(name), plain.get(name)) for name in sorted(changed))
         raise BenchmarkError(
-            f"{out} was begun with another {', '.join(sorted(changed))} (see {path}); "
-            "name another --out"
+            f"{out} was begun with another {', '.join(told)} (see {path}); name another --out"
         )
+
+
+def _changed(name: str, before: Any, now: Any) -> str:
+    """A setting, and what it was and is now where that is not too long to be read."""
+    values = f" ({before}, now {now})"
+    return name if len(values) > _SHORT else name + values
 
 
 def work(
