@@ -1,10 +1,12 @@
-"""The spoken benchmark, built once."""
+"""The spoken benchmark, built once, and a server that judges."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.evaluation import spoken
+from tests.evaluation.chat_server import ChatServer, chat_server
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +21,11 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     spoken.write_mmsu(folder / "mmsu", mmsu, said)
     spoken.write_mmau(folder / "mmau", mmau, said)
     return folder
+
+
+@pytest.fixture
+def server() -> Iterator[ChatServer]:
+    """A judge that marks whatever it is asked, unless a test tells it otherwise."""
+    pytest.importorskip("httpx2")
+    with chat_server() as server:
+        yield server

@@ -1,9 +1,6 @@
 """The commands from end to end: answered, judged, scored and reported."""
 
 import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -11,57 +8,9 @@ from typer.testing import CliRunner
 
 from assistant.cli.main import app
 from assistant.errors import UserError
+from tests.evaluation.chat_server import Reply, marks
 
 NANO = Path(__file__).parents[2] / "engines" / "nano"
-
-
-class Server(ThreadingHTTPServer):
-    """OpenAI's chat protocol: marks what it is asked to mark, and is busy at its first request."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.asked: list[dict] = []
-        self.dies_after = 10_000
-        self.url = f"http://127.0.0.1:{self.server_port}/v1"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.server.asked.append(body)
-        if len(self.server.asked) == 1:
-            self._reply(429, {}, retry="0")
-        elif len(self.server.asked) > self.server.dies_after:
-            self._reply(401, {})
-        else:
-            verdict = "Yes" if 'single "Yes"' in body["messages"][-1]["content"] else "[[4]]"
-            choice = {"message": {"content": verdict}}
-            self._reply(200, {"choices": [choice] * body.get("n", 1)})
-
-    def _reply(self, status: int, body: dict, retry: str = "") -> None:
-        data = json.dumps(body).encode()
-        self.send_response(status)
-        if retry:
-            self.send_header("Retry-After", retry)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_args: object) -> None:
-        pass
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    pytest.importorskip("httpx2")
-    with Server() as server:
-        threading.Thread(target=server.serve_forever, name="chat server").start()
-        yield server
-        server.shutdown()
 
 
 def evaluated(*arguments: object) -> str:
@@ -110,12 +59,18 @@ def test_a_judge_marks_is_asked_for_nothing_twice_and_may_die_half_way(published
     assert scores(out)["alpacaeval_full"]["value"] is None
     assert "not scored" in (out / "report.md").read_text()
     judged = [*run, "--judge-url", server.url, "--judge-model", "judge", "--judge-workers", 1]
-    server.dies_after = 4
+
+    def dies(number, asked):
+        if number == 1:
+            return Reply(429, headers={"Retry-After": "0"})
+        return marks(asked) if number <= 4 else Reply(401)
+
+    server.answer = dies
     with pytest.raises(UserError, match=r"answers 401; check .* votes so far are kept"):
         evaluated(*judged)
     votes = (out / "judge.jsonl").read_text().splitlines()
     assert len(votes) == 3
-    server.dies_after = 10_000
+    server.answer = lambda _number, asked: marks(asked)
     before = len(server.asked)
     evaluated(*judged)
     assert len(server.asked) - before == 3
