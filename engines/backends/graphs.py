@@ -32,7 +32,8 @@ def cuda_capture(compute: Callable[[], Tensor]) -> tuple[Callable[[], None], Ten
             compute()
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    # the encoder may allocate on another thread meanwhile, which is no concern of this recording
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
         output = compute()
     return graph.replay, output
 

@@ -11,6 +11,7 @@ from engines.evaluation.benchmarks.catalogue import Benchmark, Decoding, questio
 from engines.evaluation.benchmarks.items import Answer, Heard, Item
 from engines.evaluation.benchmarks.prefetch import Ahead
 from engines.evaluation.benchmarks.sound import hear, trimmed
+from engines.evaluation.benchmarks.working import Working
 from engines.schedule import CacheKind, Schedule, Steps
 
 _AHEAD = 4
@@ -23,7 +24,9 @@ class Group:
     answers: tuple[Answer, ...]
     wall_s: float
     busy_s: float
-    """Of it, spent denoising, or waiting for a cascade's parts to answer."""
+    """Of it, spent encoding or denoising, or waiting for a cascade's parts to answer."""
+    filled_s: float | None = None
+    """Of it, spent denoising, each moment weighed by the share of the batch that was in use."""
 
 
 class Answerer(Protocol):
@@ -94,6 +97,7 @@ class EngineAnswerer:
         """Take an engine; see `how_asked`."""
         self._engine, self._benchmark, self._clock, self._batch = engine, benchmark, clock, batch
         self._asked = how_asked(engine.checkpoint, benchmark, decoding, cache)
+        self._working = Working(clock)
 
     def answer(self, items: Iterable[Item]) -> Iterator[Group]:
         """Answer all items; see `Answerer`."""
@@ -110,7 +114,7 @@ class EngineAnswerer:
     def _denoise(self, batch: Batch, ready: Ahead[_Ready]) -> Iterator[Group]:
         running: dict[int, _Running] = {}
         done: list[Answer] = []
-        last, busy_s = self._clock(), 0.0
+        last = self._clock()
         while running or not ready.ended:
             while len(running) < self._batch:
                 found = ready.take(wait=not running and not done)
@@ -118,13 +122,12 @@ class EngineAnswerer:
                     break
                 done += self._admit(batch, found, running)
             if running:
-                began = self._clock()
-                done += self._step(batch, running)
-                busy_s += self._clock() - began
+                with self._working.part(len(running) / self._batch):
+                    done += self._step(batch, running)
             if done:
                 now = self._clock()
-                yield Group(tuple(done), now - last, busy_s)
-                done, last, busy_s = [], now, 0.0
+                yield Group(tuple(done), now - last, *self._working.taken())
+                done, last = [], now
 
     def _admit(self, batch: Batch, found: _Ready, running: dict[int, _Running]) -> Iterator[Answer]:
         """Let an item in; an item that cannot be answered is given back."""
@@ -161,7 +164,8 @@ class EngineAnswerer:
         if heard.wave is None:
             return _Ready(None, Answer(item.key, "", heard.error))
         wave, cut = trimmed(heard.wave, self._engine.checkpoint.manifest.audio.longest_s)
-        prefix = self._engine.encode(wave)
+        with self._working.part():
+            prefix = self._engine.encode(wave)
         told = question(self._benchmark.name, item.row)
         answer = Answer(item.key, "", audio_s=prefix.seconds, cut=cut)
         ask = Ask(self._asked.prompt, prefix, told, self._asked.schedule)

@@ -219,10 +219,14 @@ def _speed(speed: Speed) -> Table:
         ("tokens", _maybe(speed.tokens_per_s, " a second")),
         ("real-time factor", _maybe(speed.real_time_factor, "")),
         ("engine busy", f"{100 * speed.busy:.0f} %"),
+        ("batch filled", "–" if speed.filled is None else f"{100 * speed.filled:.0f} %"),
         ("recordings cut", f"{speed.cut}"),
     ]
-    note = "latency is from an item's encoding to its last token, with others in the same batch"
-    return Table("Speed", ("", RUN), tuple(rows), (note,))
+    notes = (
+        "latency is from an item's encoding to its last token, with others in the same batch",
+        "busy is encoding or denoising; a batch that is not filled waits for sounds to be encoded",
+    )
+    return Table("Speed", ("", RUN), tuple(rows), notes)
 
 
 def _maybe(value: float | None, unit: str) -> str:
