@@ -11,7 +11,7 @@ import structlog
 from assistant import tools
 from assistant.answers import Ask, Reply
 from assistant.breaker import REST_S, Breaker
-from assistant.clock import Clock, SystemClock
+from assistant.clock import SystemClock
 from assistant.handling import HandlerFailedError, PluginRuntime
 from assistant.loading import BoundHandler, LoadedPlugin
 from assistant.matching import Match
@@ -155,10 +155,9 @@ class Cast:
         self._of: WeakKeyDictionary[BoundHandler, Player] = WeakKeyDictionary()
         self._stores: dict[str, Store] = {}
 
-    @property
-    def clock(self) -> Clock:
-        """The clock of everything that plugins wait for."""
-        return self._outside.clock if self._outside else SystemClock()
+    def now(self) -> float:
+        """Seconds on the clock of everything that plugins wait for."""
+        return (self._outside.clock if self._outside else SystemClock()).now()
 
     @property
     def scheduled(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from assistant.matching import MAX_CHARS, Match, Matcher
 from assistant.slots import SlotType, slot_types
 from assistant.templates import Template, compile_template, declared_kinds
 from assistant.tools import Earlier
+from assistant.turn import Question
 
 MAX_EARLIER = 8
 CONTEXT_S = 60.0
@@ -33,6 +34,8 @@ class _Question(NamedTuple):
     ask: Ask
     match: Match
     """What the handler had been asked when it asked back."""
+    turn: str
+    """In whose reply it was asked."""
     templates: tuple[Template, ...]
     matcher: Matcher
     until_s: float
@@ -60,7 +63,7 @@ class Conversation:
             self._question = None
 
     def asked(
-        self, ask: Ask, match: Match, rules: Mapping[str, str], config: object
+        self, ask: Ask, match: Match, turn: str, rules: Mapping[str, str], config: object
     ) -> BoundHandler:
         """Wait for the answer to `ask`; gives the handler that will take it.
 
@@ -68,13 +71,22 @@ class Conversation:
         """
         taker = _taker(ask, match.bound, rules, config)
         until_s = self._now() + ask.timeout
-        self._question = _Question(ask, match, taker.templates, Matcher([taker]), until_s)
+        self._question = _Question(ask, match, turn, taker.templates, Matcher([taker]), until_s)
         return taker
 
-    def speech_began(self) -> None:
-        """Keep a question that is open until its answer has been spoken and understood."""
-        if question := self._open():
-            until_s = max(question.until_s, self._now() + SPEAKING_S)
+    def speech_began(self, *, answers: str = "") -> None:
+        """Keep a question that is open until its answer has been spoken and understood.
+
+        `answers` names the turn of the question that was open when the speech began, where whoever
+        heard it knows; the news of it may be as late as the speech was long.
+        """
+        question, now = self._question, self._now()
+        if question is None:
+            return
+        if answers and answers != question.turn:
+            self._question = None
+        elif now <= question.until_s + (SPEAKING_S if answers else 0.0):
+            until_s = max(question.until_s, now + SPEAKING_S)
             self._question = question._replace(until_s=until_s)
 
     def hushed(self) -> None:
@@ -112,9 +124,29 @@ class Conversation:
         return [replace(last, slots={**last.slots, **said}, confidence=1.0, sentence=heard)]
 
     def _open(self) -> _Question | None:
-        if self._question is not None and self._now() > self._question.until_s:
-            self._question = None
-        return self._question
+        question = self._question
+        return question if question is not None and self._now() <= question.until_s else None
+
+
+def describe(ask: Ask) -> Question:
+    """What others need to know of a question."""
+    then: Any = ask.then
+    name = None if then is None else getattr(then, "__qualname__", type(then).__name__)
+    return Question(tuple(ask.expects), ask.timeout, name)
+
+
+def recall(question: Question, text: str, run: Callable[..., Any]) -> Ask | None:
+    """Ask again what a handler, whose function is `run` here, asked elsewhere.
+
+    None where its answer goes to a function that is not at the top of the handler's own file:
+    others cannot know what such a function remembers.
+    """
+    if question.then is None:
+        return Ask(text, question.expects, question.timeout_s)
+    then = inspect.unwrap(run).__globals__.get(question.then)
+    if not inspect.iscoroutinefunction(then) or then.__qualname__ != question.then:
+        return None
+    return Ask(text, question.expects, question.timeout_s, then)
 
 
 def _taker(ask: Ask, bound: BoundHandler, rules: Mapping[str, str], config: object) -> BoundHandler:

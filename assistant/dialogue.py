@@ -8,10 +8,12 @@ from typing import Any, TypeVar
 
 import structlog
 
+from assistant.answering import Answered, Answerer, milliseconds
 from assistant.audio.events import Dropped, Ended, Event, Paused, Progress, Resumed, Started
 from assistant.clock import Clock
 from assistant.errors import AssistantError
-from assistant.intents import HandlerResult, Intents
+from assistant.follow_up import FollowUp
+from assistant.intents import Intents
 from assistant.mqtt.bus import Bus
 from assistant.mqtt.payloads import EventType
 from assistant.settings import EngineSettings
@@ -21,8 +23,6 @@ from assistant.turn import EndReason, Reply, StartReason, Timings, Turn, Utteran
 from assistant.understanding import Mind, Understanding
 from assistant.worker import Worker
 
-NO_ANSWER = "I have no answer to that."
-"""Said when no plugin answers and the model's own answer is empty."""
 NO_PLUGIN = "no plugin answers this, and the model answers only what it hears"
 """Why words that came as text have no reply."""
 
@@ -72,7 +72,6 @@ class Dialogue:
         expect: Callable[[float], None] = lambda _: None,
     ) -> None:
         """`expect` is told for how many seconds an answer to a question is waited for."""
-        self._expect = expect
         self.counters = Counters()
         self.last_timings: Timings | None = None
         """Of the last turn that was spoken and answered."""
@@ -80,7 +79,8 @@ class Dialogue:
         """What plugins may ask."""
         self._mind, self._intents, self._bus, self._worker = mind, intents, bus, worker
         self._site, self._settings, self._clock, self._new_id = site, settings, clock, new_id
-        self._turn_id = self._last_reply = ""
+        self._answerer, self._follow_up = Answerer(intents, clock), FollowUp(bus, clock, expect)
+        self._turn_id = ""
         self._standing = Standing(bus)
         self._partials = 0
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -107,6 +107,7 @@ class Dialogue:
         """Give up every turn that was heard and not answered, and what is guessed of the next."""
         self.counters.cancelled += len(self._standing.in_hand)
         self._standing.in_hand.clear()
+        self._follow_up.close()
         self._partial = self._speculation = self._answering = None
         tasks = tuple(self._tasks)
         for task in tasks:
@@ -116,7 +117,7 @@ class Dialogue:
 
     def say(self, text: str) -> None:
         """Say `text` at this site, unasked."""
-        self._publish(Reply(Turn(self._new_id(), self._site, ""), text, EndReason.TEXT))
+        self._say(Reply(Turn(self._new_id(), self._site, ""), text, EndReason.TEXT))
         self._standing.settle()
 
     async def ask(self, text: str) -> Reply:
@@ -125,19 +126,14 @@ class Dialogue:
         Raises `AssistantError` when no plugin answers, and when the one that does has failed.
         """
         began = self._clock.now()
-        turn = Turn(self._new_id(), self._site, text)
-        result = await self._intents.handle(self._intents.match(text, self._site), turn)
-        if result is None:
+        read = Understanding(text, 1.0, "", passes=0, encode_ms=0.0, decode_ms=0.0)
+        answered = await self._answerer.answer(self._new_id(), self._site, read, EndReason.TEXT)
+        if answered.result is None:
             raise AssistantError(NO_PLUGIN)
-        taken = _ms(self._clock.now() - began)
-        turn = replace(turn, intent=result.intent, slots=result.slots)
-        timings = Timings(handle=taken, total=taken)
-        reply = Reply(turn, result.text, EndReason.TEXT, timings=timings)
-        self._tell_intent(turn.id, result)
-        self._publish(reply)
+        reply = self._publish(answered, total=milliseconds(self._clock.now() - began))
         self._standing.settle()
-        if result.error is not None:
-            raise AssistantError(result.error)
+        if answered.result.error is not None:
+            raise AssistantError(answered.result.error)
         return reply
 
     async def _take(self, event: Event) -> None:
@@ -145,7 +141,7 @@ class Dialogue:
             case Started():
                 self._turn_id = self._standing.hearing = self._new_id()
                 self._partials = 0
-                self._intents.speech_began(self._site)
+                self._intents.speech_began(self._site, answers=self._follow_up.speech_began())
                 if event.started_by is StartReason.WAKE_WORD:
                     self._bus.event(EventType.WAKE, self._turn_id)
                 started_by = event.started_by.value
@@ -160,6 +156,7 @@ class Dialogue:
                 self._forget_guesses()
             case Dropped():
                 self._forget_guesses()
+                self._follow_up.speech_dropped()
                 self._standing.hearing = None
                 reason = event.reason.value
                 self._bus.event(EventType.SPEECH_END, self._turn_id, reason=reason, dropped=True)
@@ -181,7 +178,8 @@ class Dialogue:
         self._partial = self._start(publish(), f"partial {self._turn_id}")
 
     def _understand(self, utterance: Utterance) -> asyncio.Task[Understanding]:
-        work = self._worker.run(self._mind.understand, utterance.audio)
+        understand = self._answerer.ear(self._mind, self._site)
+        work = self._worker.run(understand, utterance.audio)
         return self._start(work, f"understanding {self._turn_id}")
 
     def _forget_guesses(self) -> None:
@@ -195,6 +193,7 @@ class Dialogue:
         """Start the turn's answer; the one before is waited for, so replies keep their order."""
         ended_at, turn_id = self._clock.now(), self._turn_id
         self._standing.hearing = None
+        self._follow_up.close()
         self._standing.in_hand.append(turn_id)
         self.counters.turns += 1
         reason, seconds = utterance.ended_by.value, round(utterance.seconds, 2)
@@ -238,46 +237,35 @@ class Dialogue:
         if not understood.transcript:
             self.counters.wordless += 1
             return
-        said = understood.transcript
         self.model.heard(turn_id, utterance.audio)
-        turn = Turn(turn_id, self._site, said, understood.confidence, self._last_reply)
-        handling_from = self._clock.now()
-        result = await self._intents.handle(self._intents.match(said, self._site), turn)
-        now = self._clock.now()
-        timings = Timings(
-            endpoint=_ms(ended_at - utterance.speech_ended_at),
-            encode=understood.encode_ms,
-            decode=understood.decode_ms,
-            handle=_ms(now - handling_from),
-            total=_ms(now - ended_at),
+        ended_by, site = utterance.ended_by, self._site
+        answered = await self._answerer.answer(turn_id, site, understood, ended_by)
+        reply = self._publish(
+            answered,
+            endpoint=milliseconds(ended_at - utterance.speech_ended_at),
+            total=milliseconds(self._clock.now() - ended_at),
         )
+        self.last_timings = reply.timings
+
+    def _publish(self, answered: Answered, **timings: float) -> Reply:
+        """Say what was answered and what is known beside; `timings` (ms) are added to its own."""
+        reply, result = answered.reply, answered.result
+        reply = replace(reply, timings=replace(reply.timings, **timings))
+        turn = reply.turn
         if result is not None:
-            turn = replace(turn, intent=result.intent, slots=result.slots)
-            self._tell_intent(turn_id, result)
-        text = result.text if result is not None else understood.answer or NO_ANSWER
-        self.last_timings = timings
-        reply = Reply(turn, text, utterance.ended_by, understood.passes, timings)
-        self._publish(reply)
+            told = {"slots": dict(result.slots), "confidence": result.confidence}
+            self._bus.event(EventType.INTENT, turn.id, intent=result.intent, **told)
+            if reply.question is not None:
+                plugin, _, _ = result.intent.partition(".")
+                self._follow_up.ask(turn.id, plugin, reply.question)
+            if result.error is not None:
+                self._fail(turn.id, result.error)
+        self._say(reply)
+        return reply
 
-    def _tell_intent(self, turn_id: str, result: HandlerResult) -> None:
-        self._bus.event(
-            EventType.INTENT,
-            turn_id,
-            intent=result.intent,
-            slots=dict(result.slots),
-            confidence=result.confidence,
-        )
-        if result.ask is not None:
-            plugin, _, _ = result.intent.partition(".")
-            asked = {"expects": list(result.ask.expects), "timeout_s": result.ask.timeout}
-            self._bus.event(EventType.PLUGIN, turn_id, plugin=plugin, name="question", data=asked)
-            self._expect(result.ask.timeout)
-        if result.error is not None:
-            self._fail(turn_id, result.error)
-
-    def _publish(self, reply: Reply) -> None:
+    def _say(self, reply: Reply) -> None:
         self.counters.replies += 1
-        self._last_reply = reply.text
+        self._answerer.note(self._site, reply.text)
         self._standing.responding(reply.turn.id)
         self._bus.reply(reply)
         self._bus.event(EventType.REPLY, reply.turn.id, text=reply.text)
@@ -297,7 +285,3 @@ class Dialogue:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
             _log.debug("engine work failed", task=task.get_name(), error=str(error))
-
-
-def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 1)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,19 +11,18 @@ import structlog
 
 from assistant.answers import Ask
 from assistant.cast import Cast, Player
-from assistant.conversation import Conversation
+from assistant.conversation import Conversation, describe, recall
 from assistant.handling import HandlerFailedError
 from assistant.loading import BoundHandler, LoadedPlugin, LoadProblem, load_plugins
 from assistant.matching import FUZZY_CONFIDENCE, Match, Matcher, Sentence
 from assistant.outside import Outside
 from assistant.settings import Settings
 from assistant.slots import jsonable
+from assistant.talks import Talks
 from assistant.templates import Template
-from assistant.turn import Turn
+from assistant.turn import Question, Turn
 
 __all__ = ["FUZZY_CONFIDENCE", "HandlerResult", "Intents", "Match", "Reloaded", "Sentence"]
-
-_MAX_SITES = 64
 
 _log = structlog.get_logger(__name__)
 
@@ -40,6 +40,11 @@ class HandlerResult:
     """The follow-up question, when the reply is one; its text is `text`."""
     error: str | None = None
     """Why the plugin failed, with file and line; `text` then says so to the user."""
+
+    @property
+    def question(self) -> Question | None:
+        """The follow-up question, as far as others need to know it."""
+        return describe(self.ask) if self.ask is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +83,7 @@ class Intents:
         self._load_again = reload
         self._cast = Cast(state_folder, timeout_s, tuple(reserved_topics))
         self._matcher = Matcher.of(self.plugins)
-        self._talks: dict[str, Conversation] = {}
-        self._talk: Conversation | None = None
+        self._talks = Talks(self._cast.now)
         self._reloading = asyncio.Lock()
 
     @classmethod
@@ -107,7 +111,8 @@ class Intents:
     def templates(self) -> list[Template]:
         """The templates of all handlers that are loaded now, and of answers that are expected."""
         handlers = (bound for loaded in self.plugins for bound in loaded.handlers)
-        expected = self._talk.expected_templates() if self._talk else ()
+        talk = self._talks.current
+        expected = talk.expected_templates() if talk else ()
         return [*(template for bound in handlers for template in bound.templates), *expected]
 
     def match(self, text: str, site: str = "") -> list[Match]:
@@ -117,7 +122,7 @@ class Intents:
         and then by how specific the template is; then what continues the request before ("and in
         the kitchen"); then sentences that `text` may be mis-heard from, by nearness.
         """
-        talk = self._talks.get(site) if site else self._talk
+        talk = self._talks.find(site)
         if talk is None:
             return self._matcher.exact(text) or self._matcher.fuzzy(text)
         answers = talk.answers(text, exact=True)
@@ -137,7 +142,8 @@ class Intents:
         from lists, numbers and durations from what was heard, and polite words are kept. Answers
         to a question just asked come first.
         """
-        expected = self._talk.expected(text, limit) if self._talk else []
+        talk = self._talks.current
+        expected = talk.expected(text, limit) if talk else []
         return list(dict.fromkeys([*expected, *self._matcher.candidates(text, limit)]))[:limit]
 
     def sentences(self, seed: int = 0) -> Iterator[Sentence]:
@@ -157,7 +163,6 @@ class Intents:
         """Run the `on_stop` hooks and cancel everything that plugins scheduled."""
         await self._cast.replace(())
         self._talks.clear()
-        self._talk = None
 
     async def reload(self) -> Reloaded:
         """Load what has changed since; a running turn is finished by the version it began with.
@@ -185,10 +190,45 @@ class Intents:
                 await self._cast.tell(kind, name)
         return Reloaded(started, stopped, tuple(problems))
 
-    def speech_began(self, site: str) -> None:
-        """Keep the question at `site` open for what is being said there now."""
-        if talk := self._talks.get(site):
-            talk.speech_began()
+    def speech_began(self, site: str, *, answers: str = "") -> None:
+        """Keep the question at `site` open for what is being said there now.
+
+        `answers` names its turn, where it is known that the speech began in time to answer it.
+        """
+        if talk := self._talks.find(site):
+            talk.speech_began(answers=answers)
+
+    def hearing(self, site: str) -> AbstractContextManager[None]:
+        """Match and propose sentences as for `site`, within it and on this thread.
+
+        Elsewhere, they are as for the site of the last turn.
+        """
+        return self._talks.hearing(site)
+
+    def overhear(self, turn: Turn, text: str, question: Question | None, answers: str) -> None:
+        """Note what another engine answered, so that this one can go on where that one was.
+
+        The turn is matched here as it was there: nothing but its words and the question is taken
+        on trust. A plugin that is not here, or understands the words otherwise, leaves no trace.
+        """
+        talk = self._talks.at(turn.site)
+        talk.speech_began(answers=answers)
+        matches = self.match(turn.transcript, turn.site)
+        alike = (m for m in matches if m.intent == turn.intent and jsonable(m.slots) == turn.slots)
+        match = next(alike, None)
+        player = self._cast.find(match.bound) if match is not None else None
+        if match is None or player is None:
+            talk.hushed()
+            return
+        run = match.bound.handler.run
+        ask = recall(question, text, run) if question is not None else None
+        talk.replied(match, turn.transcript, text, asks=ask is not None)
+        try:
+            if ask is not None:
+                self._cast.adopt(_expect(talk, ask, match, player, turn.id), player)
+        except HandlerFailedError as error:
+            talk.hushed()
+            _log.warning("a question of another engine is not understood", reason=str(error))
 
     @property
     def scheduled(self) -> tuple[str, ...]:
@@ -201,7 +241,7 @@ class Intents:
         A handler that raises, is too slow or returns something else than an answer ends the
         search with its fallback or an apology, and `error`. Call between `start` and `stop`.
         """
-        talk = self._talk_at(turn.site)
+        talk = self._talks.at(turn.site)
         resting = None
         if any(self._cast.find(match.bound) is None for match in matches):
             matches = self.match(turn.transcript, turn.site)  # reloaded since they were made
@@ -239,7 +279,7 @@ class Intents:
         try:
             text, ask, error = await player.answer(match, turn.site, seen)
             if ask is not None:
-                self._cast.adopt(_expect(talk, ask, match, player), player)
+                self._cast.adopt(_expect(talk, ask, match, player, turn.id), player)
         except HandlerFailedError as failure:
             text, error = f"The {match.bound.plugin} plugin failed.", str(failure)
             _log.error("plugin failed", plugin=match.bound.plugin, reason=error)
@@ -249,16 +289,12 @@ class Intents:
         slots = jsonable(match.slots)
         return HandlerResult(match.intent, slots, text, match.confidence, ask, error)
 
-    def _talk_at(self, site: str) -> Conversation:
-        if site not in self._talks and len(self._talks) >= _MAX_SITES:
-            del self._talks[next(iter(self._talks))]
-        self._talk = self._talks.setdefault(site, Conversation(self._cast.clock.now))
-        return self._talk
 
-
-def _expect(talk: Conversation, ask: Ask, match: Match, player: Player) -> BoundHandler:
+def _expect(
+    talk: Conversation, ask: Ask, match: Match, player: Player, turn_id: str
+) -> BoundHandler:
     try:
-        return talk.asked(ask, match, *player.grammar)
+        return talk.asked(ask, match, turn_id, *player.grammar)
     except (TypeError, ValueError, NameError) as error:
         raise HandlerFailedError(
             f"{match.intent}: {error} at {match.bound.handler.source}"

@@ -82,6 +82,18 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """What a plugin asks back, as far as others need to know it."""
+
+    expects: tuple[str, ...]
+    """Answers that are likely, in words or templates."""
+    timeout_s: float
+    """How long, after the reply, an answer may begin without a wake word."""
+    then: str | None = None
+    """The plugin's function that takes the answer; None for the handler that asked."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """What the assistant answers to one turn."""
 
@@ -91,3 +103,5 @@ class Reply:
     passes: int = 0
     """Forward passes of the language model spent on this turn."""
     timings: Timings = field(default_factory=Timings)
+    question: Question | None = None
+    """What is asked back; `text` then is the question."""

@@ -1,6 +1,7 @@
 """From a source of frames to a stream of events."""
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator
 
 from assistant.audio.endpoint import Endpointer, State
@@ -99,8 +100,8 @@ class Listener:
             self._tell(self._endpointer.open(reason, self._clock.now()))
 
     def expect(self, seconds: float) -> None:
-        """Let any voice open an utterance for so long: somebody was asked something."""
-        self._expects_until = self._clock.now() + seconds
+        """Let any voice open an utterance for so long: somebody was asked something; 0 ends it."""
+        self._expects_until = self._clock.now() + seconds if seconds else -math.inf
 
     def cancel(self) -> None:
         """Throw away what is being said."""

@@ -131,9 +131,11 @@ async def answer(
 
     `samples` are mono at 16 kHz, not longer than the mind hears; `intents` are started.
     """
+    from assistant.answering import Answerer
     from assistant.audio.vad import holds_speech
-    from assistant.dialogue import NO_ANSWER, new_turn_id
-    from assistant.turn import Turn
+    from assistant.clock import SystemClock
+    from assistant.dialogue import new_turn_id
+    from assistant.turn import EndReason
     from assistant.worker import Cancel
 
     started = time.perf_counter()
@@ -141,21 +143,22 @@ async def answer(
     understood = None if silent else mind.understand(Cancel(), samples)
     if understood is None or not understood.transcript:
         raise UserError(f"{file}: no speech was heard in it")
-    turn = Turn(new_turn_id(), settings.site, understood.transcript, understood.confidence)
-    result = await intents.handle(intents.match(understood.transcript), turn)
-    if result and result.error:
-        typer.echo(f"assistant: {file}: {result.error}", err=True)
+    answerer, turn, site = Answerer(intents, SystemClock()), new_turn_id(), settings.site
+    answered = await answerer.answer(turn, site, understood, EndReason.SOURCE_ENDED)
+    if answered.result and answered.result.error:
+        typer.echo(f"assistant: {file}: {answered.result.error}", err=True)
+    reply = answered.reply
     total_ms = round((time.perf_counter() - started) * 1000, 1)
     return Answered(
         file=file,
         transcript=understood.transcript,
-        intent=result.intent if result else None,
-        slots=dict(result.slots) if result else {},
-        text=result.text if result else understood.answer or NO_ANSWER,
-        passes=understood.passes,
+        intent=reply.turn.intent,
+        slots=dict(reply.turn.slots),
+        text=reply.text,
+        passes=reply.passes,
         timings_ms={
-            "encode": understood.encode_ms,
-            "decode": understood.decode_ms,
+            "encode": reply.timings.encode,
+            "decode": reply.timings.decode,
             "total": total_ms,
         },
     )

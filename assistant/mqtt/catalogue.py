@@ -201,6 +201,11 @@ def _between_rooms(topics: Topics) -> tuple[Entry, ...]:
     there = {"enum": ["online", "offline"]}
     return (
         Entry(topics.utterance, "What a satellite heard, for any engine.", text=sound),
+        Entry(
+            topics.utterance_for("engine-1"),
+            "The answer to a question of `engine-1`, for that one.",
+            text=sound,
+        ),
         Entry(topics.answer, "What an engine makes of it, for the satellite.", answer),
         Entry(topics.claim, "How loud a voice is here: the loudest satellite answers.", claim),
         Entry(topics.engine, "Whether this engine is there.", text=there, retained=True),

@@ -33,6 +33,9 @@ what you do not know.
   expired here. A request may name a response topic and correlation data. `offline` is said only
   after `mqtt.will_delay_s`, and commands wait for an assistant that comes back within
   `mqtt.session_expiry_s`.
+- When a plugin asks back, an event `plugin` with the name `question` tells in its `data` which
+  answers it `expects` and for how long (`timeout_s`) they are heard without a wake word. An event
+  `unanswered` of the same turn tells when nobody answered; then the wake word is needed again.
 - `assistant mqtt schema` prints all of this as JSON Schema, keyed by topic; `assistant mqtt clean`
   removes every retained message of this assistant from the broker.
 """

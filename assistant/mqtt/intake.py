@@ -22,7 +22,7 @@ from assistant.mqtt.connection import (
 )
 from assistant.mqtt.credentials import address, read_credentials
 from assistant.mqtt.envelope import Envelope
-from assistant.mqtt.rooms import AnswerPayload
+from assistant.mqtt.rooms import AnswerKind, AnswerPayload
 from assistant.mqtt.topics import Topics
 from assistant.recent import Recent
 from assistant.settings import MqttSettings
@@ -48,6 +48,8 @@ class Delivery:
     ended_by: EndReason
     acknowledge: Callable[[], None]
     """Let the broker forget it; does nothing once the connection it came by is gone."""
+    answers: str = ""
+    """The turn whose question was open when the speech began, if one was."""
 
 
 class Intake:
@@ -85,6 +87,7 @@ class Intake:
         self._deliveries: asyncio.Queue[Delivery] = asyncio.Queue()  # bounded by the session
         self._answered_elsewhere: Recent[str, None] = Recent(4 * IN_HAND)
         self._told: str | None = None
+        self._overhear: Callable[[AnswerPayload], None] = lambda _: None
 
     async def run(self) -> None:
         """Stay connected until cancelled."""
@@ -116,6 +119,10 @@ class Intake:
         except aiomqtt.MqttError as error:
             raise TransientError(f"the broker did not take {answer.turn}: {error}") from error
 
+    def overhear(self, hear: Callable[[AnswerPayload], None]) -> None:
+        """Let `hear`, which never raises, know of every reply that another engine gives."""
+        self._overhear = hear
+
     def answered_elsewhere(self, turn: str) -> bool:
         """Whether another engine was heard answering this turn."""
         return turn in self._answered_elsewhere
@@ -136,7 +143,8 @@ class Intake:
         try:
             shared = SHARE + self._topics.everywhere(self._topics.utterance)
             answers = self._topics.everywhere(self._topics.answer)
-            for topic in await client.listen([shared, answers]):
+            own = self._topics.everywhere(self._topics.utterance_for(self._topics.site))
+            for topic in await client.listen([shared, own, answers]):
                 _log.error(f"the MQTT broker forbids listening to {topic}: check its access list")
             await client.publish(self._topics.engine, "online", qos=1, retain=True)
             host, port = address(self._settings)
@@ -158,16 +166,17 @@ class Intake:
 
     def _hear(self, client: Connection, message: aiomqtt.Message) -> None:
         topic, envelope = message.topic.value, Envelope.of_properties(message.properties)
-        if topic.endswith("/answer"):
+        site = self._topics.site_of(topic)
+        if topic == Topics(self._topics.base, site).answer:
             client.acknowledge(message)
-            self._note_answer(envelope)
+            self._note_answer(site, envelope, message)
             return
 
         def acknowledge() -> None:
             if self._client is client:
                 client.acknowledge(message)
 
-        site, turn = self._topics.site_of(topic), envelope.get("turn") or ""
+        turn, answers = envelope.get("turn") or "", envelope.get("answers") or ""
         reason = _unfit(site, turn, retained=message.retain)
         if reason:
             self.refused += 1
@@ -177,13 +186,26 @@ class Intake:
         ended_by = envelope.get("ended_by") or ""
         known = EndReason(ended_by) if ended_by in set(EndReason) else EndReason.SILENCE
         sound = bytes(message.payload or b"")
-        self._deliveries.put_nowait(Delivery(site, turn, sound, known, acknowledge))
+        answers = answers if _NAME.fullmatch(answers) else ""
+        self._deliveries.put_nowait(Delivery(site, turn, sound, known, acknowledge, answers))
 
-    def _note_answer(self, envelope: Envelope) -> None:
+    def _note_answer(self, site: str, envelope: Envelope, message: aiomqtt.Message) -> None:
         """Remember, for a while, what was answered by others; `taken` is no answer."""
-        turn = envelope.get("turn")
-        if turn and envelope.get("engine") != self._topics.site and envelope.get("kind") != "taken":
-            self._answered_elsewhere.put(turn[:64], None)
+        turn, kind = envelope.get("turn"), envelope.get("kind")
+        if not turn or kind == AnswerKind.TAKEN or envelope.get("engine") == self._topics.site:
+            return
+        self._answered_elsewhere.put(turn[:64], None)
+        payload = bytes(message.payload or b"")
+        if message.retain or kind != AnswerKind.REPLY:
+            return
+        try:
+            answer = AnswerPayload.read(payload[: self._settings.max_payload_bytes])
+        except ValueError:
+            self.refused += 1
+            return
+        reply, engine = answer.reply, answer.engine
+        if reply is not None and reply.site == site and engine != self._topics.site:
+            self._overhear(answer)
 
 
 def _unfit(site: str, turn: str, *, retained: bool) -> str:

@@ -109,6 +109,10 @@ class Topics:
         """What a satellite heard, for any engine; never retained."""
         return f"{self.root}/utterance"
 
+    def utterance_for(self, engine: str) -> str:
+        """What answers a question of `engine`, for that one alone; never retained."""
+        return f"{self.utterance}/{engine}"
+
     @property
     def answer(self) -> str:
         """What engines make of it; never retained."""

@@ -13,10 +13,17 @@ class Claim:
     """How loud the voice is there."""
     at: float
     """When the claim was made or arrived, in seconds on the local clock."""
+    answers: bool = False
+    """A question that was asked there waits for its answer."""
 
     def beats(self, other: "Claim") -> bool:
-        """Whether this is the louder one; of equals, the first by name, so that all agree."""
-        return (-self.level_dbfs, self.site) < (-other.level_dbfs, other.site)
+        """Whether it answers, or is louder; of equals, the first by name, so that all agree."""
+        return self.rank < other.rank
+
+    @property
+    def rank(self) -> tuple[bool, float, str]:
+        """Sorts the best first."""
+        return not self.answers, -self.level_dbfs, self.site
 
 
 class Arbiter:

@@ -7,21 +7,22 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from assistant.answering import Answerer, milliseconds
 from assistant.clock import Clock
-from assistant.dialogue import NO_ANSWER
 from assistant.errors import AssistantError, TransientError
 from assistant.intents import Intents
 from assistant.mqtt.intake import Delivery, Intake
 from assistant.mqtt.payloads import ReplyPayload
-from assistant.mqtt.rooms import AnswerKind, AnswerPayload
+from assistant.mqtt.rooms import AnswerKind, AnswerPayload, QuestionPart
 from assistant.recent import Recent
 from assistant.satellites.opus import decode
 from assistant.settings import EngineSettings
-from assistant.turn import Reply, Timings, Turn
+from assistant.turn import Reply, Turn
 from assistant.understanding import Mind
 from assistant.worker import Worker
 
 _REMEMBERED = 256
+_LONGEST_ERROR = 1000
 _AT_ONCE = 4
 """Turns that are answered at a time: one is understood while handlers work on the others."""
 
@@ -55,8 +56,8 @@ class Attendant:
         """The newest answers by their turns."""
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._in_hand: dict[str, list[Delivery]] = {}
-        self._said: Recent[str, str] = Recent(_REMEMBERED)
-        """The last reply at each site."""
+        self._answerer = Answerer(intents, clock)
+        intake.overhear(self._overhear)
 
     def think_with(self, mind: Mind) -> None:
         """Let another mind understand what is heard from now on."""
@@ -114,46 +115,56 @@ class Attendant:
         except Exception as error:  # noqa: BLE001 - one turn's failure must not end the engine
             reason = f"{type(error).__name__}: {error}"
             _log.exception("turn failed", turn=delivery.turn)
-        return self._say(delivery, AnswerKind.ERROR, error=reason[:1000])
+        return self._say(delivery, AnswerKind.ERROR, error=reason)
 
     async def _understand(
         self, delivery: Delivery, audio: NDArray[np.int16], began: float
     ) -> AnswerPayload | None:
-        understood = await self._worker.run(self._mind.understand, audio)
+        self._intents.speech_began(delivery.site, answers=delivery.answers)
+        understand = self._answerer.ear(self._mind, delivery.site)
+        understood = await self._worker.run(understand, audio)
         if self._intake.answered_elsewhere(delivery.turn):
             return None
         if not understood.transcript:
             return self._say(delivery, AnswerKind.NOTHING)
-        last = self._said.get(delivery.site) or ""
-        said, sure = understood.transcript, understood.confidence
-        turn = Turn(delivery.turn, delivery.site, said, sure, last)
-        handling_from = self._clock.now()
-        result = await self._intents.handle(self._intents.match(said, turn.site), turn)
-        now = self._clock.now()
-        if result is not None:
-            turn = replace(turn, intent=result.intent, slots=result.slots)
-        text = result.text if result is not None else understood.answer or NO_ANSWER
-        timings = Timings(
-            encode=understood.encode_ms,
-            decode=understood.decode_ms,
-            handle=round((now - handling_from) * 1000, 1),
-            total=round((now - began) * 1000, 1),
-        )
-        self._said.put(delivery.site, text)
-        reply = Reply(turn, text, delivery.ended_by, understood.passes, timings)
-        error = result.error if result is not None else None
+        turn, site, ended_by = delivery.turn, delivery.site, delivery.ended_by
+        answered = await self._answerer.answer(turn, site, understood, ended_by)
+        self._answerer.note(site, answered.reply.text)
+        total = milliseconds(self._clock.now() - began)
+        timings = replace(answered.reply.timings, total=total)
         return self._say(
-            delivery, AnswerKind.REPLY, reply=ReplyPayload.of(reply), error=error and error[:1000]
+            delivery,
+            AnswerKind.REPLY,
+            reply=replace(answered.reply, timings=timings),
+            error=answered.result.error if answered.result is not None else None,
         )
+
+    def _overhear(self, answer: AnswerPayload) -> None:
+        """Keep up with what is said at a site, whichever engine answers there."""
+        reply, asked = answer.reply, answer.question
+        if reply is None or answer.turn in self._last:
+            return
+        words, sure, slots = reply.transcript, reply.confidence, reply.slots
+        turn = Turn(reply.turn, reply.site, words, sure, intent=reply.intent, slots=slots)
+        question = asked.question if asked is not None else None
+        self._answerer.note(reply.site, reply.text)
+        self._intents.overhear(turn, reply.text, question, answers=answer.answers or "")
 
     def _say(
         self,
         delivery: Delivery,
         kind: AnswerKind,
         *,
-        reply: ReplyPayload | None = None,
+        reply: Reply | None = None,
         error: str | None = None,
     ) -> AnswerPayload:
+        question = reply.question if reply is not None else None
         return AnswerPayload(
-            turn=delivery.turn, engine=self._name, kind=kind, reply=reply, error=error
+            turn=delivery.turn,
+            engine=self._name,
+            kind=kind,
+            reply=ReplyPayload.of(reply) if reply is not None else None,
+            question=QuestionPart.of(question) if question is not None else None,
+            answers=delivery.answers or None,
+            error=error and error[:_LONGEST_ERROR],
         )

@@ -34,13 +34,16 @@ class Bidding:
         self._turn = ""
         bus.listen(bus.topics.everywhere(bus.topics.claim), self._hear)
 
-    def bid(self, turn: str, level_dbfs: float) -> None:
-        """Tell the others that a voice is heard here, and how loud."""
-        self._turn = turn
-        told = ClaimPayload(turn=turn, site=self._site, group=self._group, level_dbfs=level_dbfs)
+    def bid(self, turn: str, level_dbfs: float, *, answers: bool) -> None:
+        """Tell the others that a voice is heard here, how loud, and whether it `answers`."""
+        self._turn, site = turn, self._site
+        told = ClaimPayload(
+            turn=turn, site=site, group=self._group, level_dbfs=level_dbfs, answers=answers
+        )
         about = Envelope.of_json("claim", turn, expiry_s=1.0)
         self._bus.send(Message(self._bus.topics.claim, told.encode(), envelope=about))
-        self._yield_to(self._arbiter.claim(Claim(self._site, level_dbfs, self._clock.now())))
+        own = Claim(site, level_dbfs, self._clock.now(), answers)
+        self._yield_to(self._arbiter.claim(own))
 
     def settle(self) -> None:
         """The utterance is over."""
@@ -48,13 +51,13 @@ class Bidding:
 
     def _hear(self, message: aiomqtt.Message) -> None:
         try:
-            claim = ClaimPayload.model_validate_json(message.payload)
+            claim = ClaimPayload.model_validate_json(message.payload, extra="ignore")
         except ValidationError:
             self.refused += 1
             return
         if message.retain or claim.site == self._site or claim.group != self._group:
             return
-        other = Claim(claim.site, claim.level_dbfs, self._clock.now())
+        other = Claim(claim.site, claim.level_dbfs, self._clock.now(), claim.answers)
         self._yield_to(self._arbiter.hear(other))
 
     def _yield_to(self, better: Claim | None) -> None:

@@ -7,14 +7,16 @@ from typing import Any
 
 import structlog
 
+from assistant.answering import milliseconds
 from assistant.audio.events import Dropped, Ended, Event, Started
 from assistant.audio.listener import Listener
 from assistant.clock import Clock
+from assistant.follow_up import FollowUp
 from assistant.mqtt.bus import Bus
 from assistant.mqtt.payloads import EventType, ReplyPayload
 from assistant.mqtt.rooms import AnswerKind, AnswerPayload
 from assistant.satellites.bidding import Bidding
-from assistant.satellites.dispatch import Dispatch
+from assistant.satellites.dispatch import Asked, Dispatch
 from assistant.satellites.opus import encode
 from assistant.settings import SatelliteSettings
 from assistant.standing import Standing
@@ -63,6 +65,11 @@ class Courier:
         self._bidding = Bidding(bus, settings, clock, give_way=self._give_way)
         self._bus, self._listener, self._site = bus, listener, site
         self._clock, self._new_id = clock, new_id
+        self._follow_up = FollowUp(bus, clock, listener.expect)
+        self._asked: Asked | None = None
+        """The last question that was asked here."""
+        self._answers: Asked | None = None
+        """The question that the utterance which is heard now answers."""
         self._turn = ""
         self._left_to: str | None = None
         """The satellite that the utterance which is heard now was left to."""
@@ -88,6 +95,7 @@ class Courier:
     async def cancel(self) -> None:
         """Give up every turn that was heard and not answered."""
         self.counters.cancelled += len(self._standing.in_hand)
+        self._follow_up.close()
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()
@@ -105,13 +113,15 @@ class Courier:
             case Started():
                 self._turn = self._standing.hearing = self._new_id()
                 self._left_to = None
+                self._answers = self._asked if self._follow_up.speech_began() else None
                 if event.started_by is StartReason.WAKE_WORD:
                     self._bus.event(EventType.WAKE, self._turn)
                 started_by = event.started_by.value
                 self._bus.event(EventType.SPEECH_START, self._turn, started_by=started_by)
                 self._standing.settle()
                 if event.started_by in _BIDS_FOR:
-                    self._bidding.bid(self._turn, event.level_dbfs)
+                    answers = self._answers is not None
+                    self._bidding.bid(self._turn, event.level_dbfs, answers=answers)
             case Dropped():
                 self._drop(event.reason.value)
             case Ended() if self._left_to:
@@ -133,27 +143,33 @@ class Courier:
             told = {"reason": "outbid", "by": self._left_to}
             self.counters.outbid += 1
         self._bus.event(EventType.SPEECH_END, self._turn, dropped=True, **told)
+        self._follow_up.speech_dropped()
         self._standing.settle()
 
     def _finish(self, utterance: Utterance) -> None:
         self._bidding.settle()
+        self._follow_up.close()
         turn, self._standing.hearing = self._turn, None
         self._standing.in_hand.append(turn)
         self.counters.turns += 1
         reason, seconds = utterance.ended_by.value, round(utterance.seconds, 2)
         self._bus.event(EventType.SPEECH_END, turn, reason=reason, seconds=seconds)
         self._standing.settle()
-        self._start(self._answered(turn, utterance, self._clock.now()), f"turn {turn}")
+        work = self._answered(turn, utterance, self._answers, self._clock.now())
+        self._start(work, f"turn {turn}")
 
-    async def _answered(self, turn: str, utterance: Utterance, ended_at: float) -> None:
+    async def _answered(
+        self, turn: str, utterance: Utterance, answers: Asked | None, ended_at: float
+    ) -> None:
         try:
             sound = await asyncio.to_thread(encode, utterance.audio)
-            answer = await self.dispatch.ask(turn, sound, utterance.ended_by)
+            answer = await self.dispatch.ask(turn, sound, utterance.ended_by, answers)
             if answer is None:
                 self._fail(turn, self.dispatch.why_unanswered())
                 return
-            waited = _ms(ended_at - utterance.speech_ended_at)
-            self._hear(answer, endpoint=waited, total=_ms(self._clock.now() - ended_at))
+            waited = milliseconds(ended_at - utterance.speech_ended_at)
+            total = milliseconds(self._clock.now() - ended_at)
+            self._hear(answer, endpoint=waited, total=total)
         except Exception as error:  # noqa: BLE001 - one turn's failure must not end the satellite
             self._fail(turn, f"{type(error).__name__}: {error}")
             _log.exception("turn failed", turn=turn)
@@ -175,6 +191,10 @@ class Courier:
         if reply.intent is not None:
             told = {"intent": reply.intent, "slots": reply.slots, "confidence": reply.confidence}
             self._bus.event(EventType.INTENT, reply.turn, **told)
+            if answer.question is not None:
+                plugin, _, _ = reply.intent.partition(".")
+                self._asked = Asked(reply.turn, answer.engine)
+                self._follow_up.ask(reply.turn, plugin, answer.question.question)
         self._publish(reply)
 
     def _publish(self, reply: ReplyPayload) -> None:
@@ -191,7 +211,3 @@ class Courier:
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 1)

@@ -21,6 +21,16 @@ TAKE_S = 2.0
 _log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question that was asked here."""
+
+    turn: str
+    """In the reply to which."""
+    engine: str
+    """By whose plugin."""
+
+
 @dataclass(slots=True)
 class _Pending:
     """An utterance on its way."""
@@ -28,6 +38,8 @@ class _Pending:
     sound: bytes
     envelope: Envelope
     answer: asyncio.Future[AnswerPayload]
+    asker: str | None = None
+    """The one engine that it goes to: the one whose question it answers; None for any."""
     engine: str | None = None
     """Who has it; None while nobody has said so."""
     asked_at: float = 0.0
@@ -38,6 +50,8 @@ class _Pending:
 class Dispatch:
     """Sends utterances, and sends them again when the engine that took one dies.
 
+    The answer to a question goes to the engine that asked, and to any other only as one that is
+    sent again.
     Some brokers give the work of a dead engine to the next one and some do not, so this does not
     rely on it: an utterance that is nobody's for `TAKE_S` (then for twice as long), whose engine
     says `offline`, or whose engine takes half of the patience, is sent once more under the same
@@ -63,12 +77,23 @@ class Dispatch:
         """The engines that are there."""
         return frozenset(self._engines)
 
-    async def ask(self, turn: str, sound: bytes, ended_by: EndReason) -> AnswerPayload | None:
-        """Give the answer to one utterance; None when none came within the patience."""
-        told = (("schema", "utterance/1"), ("turn", turn), ("ended_by", ended_by.value))
-        envelope = Envelope(self._patience_s, SOUND, told, self._bus.topics.answer, turn.encode())
+    async def ask(
+        self, turn: str, sound: bytes, ended_by: EndReason, answers: Asked | None = None
+    ) -> AnswerPayload | None:
+        """Give the answer to one utterance; None when none came within the patience.
+
+        `answers` is the question that was open when the utterance began.
+        """
+        told = [("schema", "utterance/1"), ("turn", turn), ("ended_by", ended_by.value)]
+        asker = None
+        if answers is not None:
+            told.append(("answers", answers.turn))
+            asker = answers.engine if answers.engine in self._engines else None
+        envelope = Envelope(
+            self._patience_s, SOUND, tuple(told), self._bus.topics.answer, turn.encode()
+        )
         answer: asyncio.Future[AnswerPayload] = asyncio.get_running_loop().create_future()
-        pending = self._pending[turn] = _Pending(sound, envelope, answer)
+        pending = self._pending[turn] = _Pending(sound, envelope, answer, asker)
         deadline = self._clock.now() + self._patience_s
         self._send(pending)
         try:
@@ -108,16 +133,19 @@ class Dispatch:
     def _send(self, pending: _Pending) -> None:
         pending.engine, pending.asked_at = None, self._clock.now()
         pending.tries += 1
-        self._bus.post(self._bus.topics.utterance, pending.sound, pending.envelope)
+        topics = self._bus.topics
+        topic = topics.utterance_for(pending.asker) if pending.asker else topics.utterance
+        self._bus.post(topic, pending.sound, pending.envelope)
 
     def _send_again(self, turn: str, pending: _Pending) -> None:
         self.resent += 1
         _log.warning("an utterance is sent again", turn=turn, engine=pending.engine)
+        pending.asker = None
         self._send(pending)
 
     def _hear(self, message: aiomqtt.Message) -> None:
         try:
-            answer = AnswerPayload.model_validate_json(message.payload)
+            answer = AnswerPayload.read(bytes(message.payload or b""))
         except ValidationError:
             self.refused += 1
             _log.warning(f"refused an answer on {message.topic.value}: it is none")
@@ -149,4 +177,6 @@ class Dispatch:
             self._send_again(turn, pending)
 
     def _waiting_for(self, engine: str | None) -> list[tuple[str, _Pending]]:
-        return [(turn, each) for turn, each in self._pending.items() if each.engine == engine]
+        """Utterances that an engine has, or that were meant for it alone."""
+        pending = self._pending.items()
+        return [(turn, each) for turn, each in pending if (each.engine or each.asker) == engine]

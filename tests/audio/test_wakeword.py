@@ -38,12 +38,12 @@ def beep() -> np.ndarray:
     return np.full(FRAME_SAMPLES, BEEP, np.int16)
 
 
-async def heard(*sound: np.ndarray, expected_s: float = 0.0) -> list[Event]:
+async def heard(*sound: np.ndarray, expected_s: tuple[float, ...] = ()) -> list[Event]:
     clock, source = FakeClock(), FakeSource(np.concatenate(sound))
     endpointer = Endpointer(EndpointSettings())
     listener = Listener(source, LoudIsSpeech(), endpointer, clock, partial_ms=0, wake_word=Beep())
-    if expected_s:
-        listener.expect(expected_s)
+    for seconds in expected_s:
+        listener.expect(seconds)
     return [e for e in [event async for event in listener.events()] if _is_told(e)]
 
 
@@ -84,14 +84,15 @@ async def test_a_word_that_nothing_follows_comes_to_nothing():
 
 
 async def test_an_answer_that_is_expected_needs_no_word():
-    started, ended = await heard(silence(1), loud(1), silence(2), expected_s=3)
+    started, ended = await heard(silence(1), loud(1), silence(2), expected_s=(3,))
     assert isinstance(started, Started)
     assert started.started_by is StartReason.VOICE
     assert isinstance(ended, Ended)
 
 
 async def test_an_answer_is_not_expected_for_ever():
-    assert await heard(silence(1), loud(1), silence(2), expected_s=LONG_AGO_S) == []
+    assert await heard(silence(1), loud(1), silence(2), expected_s=(LONG_AGO_S,)) == []
+    assert await heard(silence(1), loud(1), silence(2), expected_s=(3, 0)) == []
 
 
 async def test_muting_forgets_what_was_heard_of_the_word():

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,9 +102,19 @@ class FakeIntents:
 
     known: dict[str, HandlerResult] = field(default_factory=dict)
     began: list[str] = field(default_factory=list)
+    answering: list[str] = field(default_factory=list)
+    """Which question each speech answers; empty for none."""
+    overheard: list[tuple[Any, ...]] = field(default_factory=list)
 
-    def speech_began(self, site: str) -> None:
+    def speech_began(self, site: str, *, answers: str = "") -> None:
         self.began.append(site)
+        self.answering.append(answers)
+
+    def hearing(self, site: str) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def overhear(self, *told: Any, answers: str) -> None:
+        self.overheard.append((*told, answers))
 
     def match(self, text: str, site: str = "") -> Sequence[HandlerResult]:
         return [self.known[text]] if text in self.known else []

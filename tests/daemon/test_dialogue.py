@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from assistant.answering import NO_ANSWER
 from assistant.audio.events import Dropped, Ended, Paused, Progress, Resumed, Started
-from assistant.dialogue import NO_ANSWER, Dialogue, new_turn_id
+from assistant.dialogue import Dialogue, new_turn_id
 from assistant.errors import TransientError
 from assistant.intents import HandlerResult
 from assistant.plugin import Ask, Plugin, Turn
@@ -32,11 +34,15 @@ class Stage:
     """A dialogue whose every neighbour is a fake."""
 
     def __init__(
-        self, *script: str | Exception, timeout_s: float = 20, answer: str = "So."
+        self,
+        *script: str | Exception,
+        timeout_s: float = 20,
+        answer: str = "So.",
+        intents: Any = None,
     ) -> None:
         self.bus, self.worker, self.script = FakeBus(), FakeWorker(), Script()
         self.mind = FakeMind(*script, answer=answer)
-        self.intents = FakeIntents({"light on": ON})
+        self.intents = intents or FakeIntents({"light on": ON})
         self.clock = FakeClock()
         self.expected: list[float] = []
         ids = iter("abcdefgh")
@@ -104,17 +110,52 @@ async def test_a_wake_word_is_told_before_the_speech():
     ]
 
 
-async def test_after_a_question_an_answer_is_listened_for():
-    stage = Stage("order a pizza")
+async def asking() -> Stage:
+    """A dialogue in which a plugin has just asked back."""
+    stage = Stage("order a pizza", "large")
     ask = Ask("Small or large?", expects=["small", "large"], timeout=6)
     stage.intents.known["order a pizza"] = HandlerResult("pizza.order", {}, ask.text, 1.0, ask)
     await stage.tell(Started(0.0), Ended(utterance(2)))
-    await stage.end()
+    return stage
+
+
+async def test_after_a_question_an_answer_is_listened_for_until_it_has_come():
+    stage = await asking()
     [(*_, told)] = stage.bus.named("event", "plugin")
     asked = {"expects": ["small", "large"], "timeout_s": 6}
     assert told == {"plugin": "pizza", "name": "question", "data": asked}
     assert stage.expected == [6]
-    assert stage.intents.began == ["kitchen"]
+    await stage.clock.advance(5)
+    await stage.tell(Started(0.0), Dropped(EndReason.NO_SPEECH), Started(0.0))
+    assert stage.expected == [6]
+    assert stage.intents.answering == ["", "a", "a"]
+    await stage.tell(Ended(utterance()))
+    assert stage.expected == [6, 0]
+    await stage.clock.advance(30)
+    await stage.end()
+    assert len(stage.bus.named("event", "plugin")) == 1
+
+
+async def test_a_question_that_nobody_answers_is_over_after_a_while():
+    stage = await asking()
+    await stage.clock.advance(7.1)
+    name, turn, told = stage.bus.named("event", "plugin")[-1][1:]
+    assert (name, turn, told["name"]) == ("plugin", "a", "unanswered")
+    assert stage.expected == [6, 0]
+    await stage.tell(Started(0.0), Dropped(EndReason.NO_SPEECH))
+    await stage.end()
+    assert stage.intents.answering == ["", ""]
+
+
+async def test_a_question_is_not_over_while_its_answer_is_spoken():
+    stage = await asking()
+    await stage.clock.advance(5)
+    await stage.tell(Started(0.0))
+    await stage.clock.advance(5)
+    assert len(stage.bus.named("event", "plugin")) == 1
+    await stage.tell(Dropped(EndReason.NO_SPEECH))
+    assert stage.bus.named("event", "plugin")[-1][3]["name"] == "unanswered"
+    await stage.end()
 
 
 async def test_a_pause_that_proves_to_be_the_end_has_its_answer_begun_already():
@@ -311,8 +352,7 @@ async def test_a_plugin_that_fails_apologises_and_is_named_in_an_event(tmp_path:
 
     assistant = Assistant(tmp_path)
     assistant.add(broken)
-    stage = Stage("break it")
-    stage.dialogue._intents = await assistant.intents()
+    stage = Stage("break it", intents=await assistant.intents())
     await stage.tell(Started(0.0), Ended(utterance()))
     await stage.end()
     assert stage.replies == [("a", "The broken plugin failed.")]

@@ -36,7 +36,8 @@ def test_every_topic_is_in_it():
     discovery = Discovery(TOPICS, "<id>")
     around = {discovery.topic, discovery.birth_topic}
     responses = {TOPICS.response(name) for name in RequestName}
-    assert ENTRIES.keys() == published() | {*TOPICS.incoming} | responses | around
+    direct = {TOPICS.utterance_for("engine-1")}
+    assert ENTRIES.keys() == published() | {*TOPICS.incoming} | responses | direct | around
 
 
 @pytest.mark.parametrize("entry", ENTRIES.values(), ids=ENTRIES)

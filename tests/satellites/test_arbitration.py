@@ -46,6 +46,12 @@ def test_exactly_one_of_many_wins_whatever_the_order():
     assert winners == ["room-1"]
 
 
+def test_where_a_question_waits_for_its_answer_everybody_else_gives_way():
+    asked, louder = Claim("kitchen", -40.0, 1.0, answers=True), Claim("hall", -10.0, 1.0)
+    assert asked.beats(louder)
+    assert not louder.beats(asked)
+
+
 def test_what_is_over_is_not_given_way():
     arbiter = Arbiter(WINDOW_S)
     arbiter.claim(Claim("kitchen", -30.0, 1.0))

@@ -1,7 +1,7 @@
 """The engine's side of a satellite's turn, with a fake intake in front of it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +12,8 @@ from assistant.clock import SystemClock
 from assistant.errors import TransientError
 from assistant.intents import HandlerResult
 from assistant.mqtt.intake import Delivery
-from assistant.mqtt.rooms import AnswerPayload
+from assistant.mqtt.rooms import NOT_TOLD, AnswerPayload, QuestionPart
+from assistant.plugin import Ask
 from assistant.satellites.attendant import Attendant
 from assistant.satellites.opus import encode
 from assistant.settings import EngineSettings
@@ -34,6 +35,10 @@ class FakeIntake:
     elsewhere: set[str] = field(default_factory=set)
     broken: bool = False
     failed: asyncio.Event = field(default_factory=asyncio.Event)
+    hear: Callable[[AnswerPayload], None] | None = None
+
+    def overhear(self, hear: Callable[[AnswerPayload], None]) -> None:
+        self.hear = hear
 
     async def run(self) -> None:
         await asyncio.Event().wait()
@@ -52,12 +57,15 @@ class FakeIntake:
     def answered_elsewhere(self, turn: str) -> bool:
         return turn in self.elsewhere
 
-    def deliver(self, turn: str, sound: bytes = SOUND, site: str = "kitchen") -> None:
+    def deliver(
+        self, turn: str, sound: bytes = SOUND, site: str = "kitchen", answers: str = ""
+    ) -> None:
         def acknowledge() -> None:
             self.acknowledged.append(turn)
             self.told.set()
 
-        self.queue.put_nowait(Delivery(site, turn, sound, EndReason.SILENCE, acknowledge))
+        heard = Delivery(site, turn, sound, EndReason.SILENCE, acknowledge, answers)
+        self.queue.put_nowait(heard)
 
     async def until(self, acknowledged: int) -> None:
         async with asyncio.timeout(5):
@@ -72,11 +80,11 @@ class FakeIntake:
 
 @asynccontextmanager
 async def serving(
-    *script: str | Exception, **settings: Any
+    *script: str | Exception, intents: Any = None, **settings: Any
 ) -> AsyncIterator[tuple[FakeIntake, FakeMind, FakeWorker]]:
     intake: Any = FakeIntake()
     mind, worker = FakeMind(*script), FakeWorker()
-    intents: Any = FakeIntents({"what time is it": TIME})
+    intents = intents or FakeIntents({"what time is it": TIME})
     attendant = Attendant(
         intake, mind, intents, worker,
         name="engine-1", settings=EngineSettings(**settings), clock=SystemClock(),
@@ -156,6 +164,42 @@ async def test_an_answer_that_nobody_took_is_kept_for_the_next_time():
         intake.deliver("t1")
         await intake.until(1)
         assert len(mind.understood) == 1
+
+
+async def test_a_question_is_told_with_its_reply_and_the_answer_names_it():
+    ask = Ask("Which one?", expects=["this", "x" * 300], timeout=3600)
+    which = HandlerResult("clock.which", {}, ask.text, 1.0, ask)
+    intents = FakeIntents({"what time is it": TIME, "which clock": which})
+    async with serving("which clock", "what time is it", intents=intents) as (intake, _, _):
+        intake.deliver("t1")
+        await intake.until(1)
+        intake.deliver("t2", answers="t1")
+        await intake.until(2)
+    asked, answered = [answer for _, answer in intake.said if answer.reply]
+    assert (asked.question, asked.answers) == (
+        QuestionPart(expects=("this",), timeout_s=600, then=NOT_TOLD),
+        None,
+    )
+    assert (answered.question, answered.answers) == (None, "t1")
+    assert intents.answering == ["", "t1"]
+
+
+async def test_what_another_engine_answers_is_noted_once_and_not_what_was_answered_here():
+    intents = FakeIntents({"what time is it": TIME})
+    async with serving("what time is it", intents=intents) as (intake, _, _):
+        intake.deliver("t1")
+        await intake.until(1)
+        [_, (_, answer)] = intake.said
+        intake.hear(answer)
+        assert intents.overheard == []
+        reply = answer.reply.model_copy(update={"turn": "t2"})
+        question = QuestionPart(expects=("yes",), timeout_s=5)
+        told = {"turn": "t2", "engine": "engine-2", "reply": reply, "question": question}
+        intake.hear(answer.model_copy(update={**told, "answers": "t0"}))
+    [(turn, text, asked, answers)] = intents.overheard
+    assert (turn.id, turn.site, turn.transcript) == ("t2", "kitchen", "what time is it")
+    assert (turn.intent, turn.slots, text) == ("clock.time", {"zone": "here"}, "It is nine.")
+    assert (asked.expects, asked.timeout_s, answers) == (("yes",), 5, "t0")
 
 
 async def test_a_turn_that_takes_too_long_is_told():

@@ -13,7 +13,7 @@ from assistant.errors import UserError
 from assistant.herald import SilentHerald
 from assistant.mqtt.topics import Topics
 from assistant.satellites.daemon import Satellite
-from assistant.satellites.dispatch import TAKE_S, Dispatch
+from assistant.satellites.dispatch import TAKE_S, Asked, Dispatch
 from assistant.settings import SatelliteSettings, Settings
 from assistant.turn import EndReason
 from tests.audio.support import FakeClock, settle
@@ -28,15 +28,21 @@ class FakeBus:
     topics: Topics = field(default_factory=lambda: Topics("assistant", "kitchen"))
     connected: bool = True
     posted: list[str] = field(default_factory=list)
+    addressees: list[str] = field(default_factory=list)
+    """The one engine that each was posted to; empty for any."""
+    answers: list[str | None] = field(default_factory=list)
     hearers: dict[str, Callable[[Any], None]] = field(default_factory=dict)
 
     def listen(self, topic: str, hear: Callable[[Any], None]) -> None:
         self.hearers[topic] = hear
 
     def post(self, topic: str, payload: bytes, envelope: Any) -> None:
-        assert topic == "assistant/kitchen/utterance"
+        root, _, engine = topic.partition("/utterance")
+        assert root == "assistant/kitchen"
         assert envelope.respond_to == "assistant/kitchen/answer"
         self.posted.append(envelope.get("turn"))
+        self.addressees.append(engine.removeprefix("/"))
+        self.answers.append(envelope.get("answers"))
 
 
 class Stage:
@@ -48,8 +54,8 @@ class Stage:
         settings = SatelliteSettings(patience_s=PATIENCE_S)
         self.dispatch = Dispatch(bus, settings, self.clock)
 
-    def ask(self, turn: str = "t1") -> asyncio.Task[Any]:
-        return asyncio.create_task(self.dispatch.ask(turn, b"sound", EndReason.SILENCE))
+    def ask(self, turn: str = "t1", answers: Asked | None = None) -> asyncio.Task[Any]:
+        return asyncio.create_task(self.dispatch.ask(turn, b"sound", EndReason.SILENCE, answers))
 
     def engine(self, name: str, status: str, *, retain: bool = False) -> None:
         topic = SimpleNamespace(value=f"assistant/{name}/engine")
@@ -139,6 +145,49 @@ async def test_without_engines_it_waits_for_one_to_come():
     stage.say("reply", reply=reply())
     assert (await asked).reply.turn == "t1"
     assert stage.dispatch.engines == {"e1"}
+
+
+async def test_the_answer_to_a_question_goes_to_the_engine_that_asked():
+    stage = Stage()
+    stage.engine("e1", "online", retain=True)
+    asked = stage.ask(answers=Asked("t0", "e1"))
+    await settle()
+    stage.say("reply", reply=reply())
+    await asked
+    assert (stage.bus.addressees, stage.bus.answers) == (["e1"], ["t0"])
+
+
+@pytest.mark.parametrize("dies", [True, False])
+async def test_when_that_engine_is_gone_or_does_not_take_it_any_other_gets_it(dies: bool):
+    stage = Stage()
+    stage.engine("e1", "online", retain=True)
+    stage.engine("e2", "online", retain=True)
+    asked = stage.ask(answers=Asked("t0", "e1"))
+    await settle()
+    if dies:
+        stage.engine("e1", "offline")
+    else:
+        await stage.clock.advance(TAKE_S + 0.6)
+    assert (stage.bus.addressees, stage.bus.answers) == (["e1", ""], ["t0", "t0"])
+    stage.say("reply", engine="e2", reply=reply())
+    assert (await asked).engine == "e2"
+
+
+async def test_an_engine_that_is_not_there_is_not_asked_first():
+    stage = Stage()
+    asked = stage.ask(answers=Asked("t0", "e1"))
+    await settle()
+    assert (stage.bus.addressees, stage.bus.answers) == ([""], ["t0"])
+    asked.cancel()
+
+
+async def test_what_a_newer_engine_says_beside_is_let_pass():
+    stage = Stage()
+    asked = stage.ask()
+    await settle()
+    stage.say("reply", reply=reply() | {"mood": "good"}, weather="fine")
+    assert (await asked).reply.text == "It is nine."
+    assert stage.dispatch.refused == 0
 
 
 @pytest.mark.parametrize(
