@@ -60,6 +60,8 @@ class Ask:
     """How to decode; the checkpoint's own way if none. Stop tokens are the checkpoint's."""
     template: tuple[int | None, ...] = ()
     """Tokens of the response given in advance, None where the model decides."""
+    stops: bool = True
+    """A stop token ends the response; if not, what is behind it is decoded and told, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +203,8 @@ class Engine:
         return [Score(float(each.sum()), float(each.mean())) for each in scores]
 
     def _request(self, ask: Ask) -> Request:
-        schedule = replace(ask.schedule or self.schedule, stop_ids=self.checkpoint.stop_ids)
+        stop_ids = self.checkpoint.stop_ids if ask.stops else ()
+        schedule = replace(ask.schedule or self.schedule, stop_ids=stop_ids)
         return Request(self._context(ask), schedule, ask.template)
 
     def _context(self, ask: Ask) -> Context:

@@ -85,3 +85,15 @@ def test_rows_without_ids_must_be_in_the_datas_order(published, score):
     rows[1], rows[other] = rows[other], rows[1]
     with pytest.raises(UserError, match="the prompt of row 2 is not that of advbench/test/1"):
         score("voicebench", rows, "advbench-test-audio.jsonl")
+
+
+@pytest.mark.parametrize("column", ["model_prediction", "model_output"])
+def test_mmau_responses_may_be_called_what_its_own_scripts_call_them(published, score, column):
+    rows = data_rows(published, "mmau")
+    for row in rows:
+        del row["response"]
+        row[column] = row["answer"]
+    assert score("mmau", rows)["mmau"]["value"] == 100
+    del rows[4][column]
+    with pytest.raises(UserError, match="row 5 has no text called response"):
+        score("mmau", rows)

@@ -60,6 +60,8 @@ class Asked:
 
     prompt: str
     schedule: Schedule
+    stops: bool
+    """A stop token ends a response; DIFFA's own evaluation decodes and keeps what is behind it."""
     described: Mapping[str, Any]
 
 
@@ -71,14 +73,15 @@ def how_asked(
     # a model that takes no text is not told the question
     prompt = benchmark.prompt if benchmark.prompt in manifest.prompts else "answer"
     schedule = _schedule(default_schedule(checkpoint), decoding, cache, manifest.attention)
+    stops = decoding is None or manifest.attention == "block-causal"
     described = {
         "prompt": prompt,
         "prompt_text": manifest.prompts.get(prompt, ""),
         "question_told": prompt == benchmark.prompt,
-        "decoding": _shown(schedule),
+        "decoding": _shown(schedule) + ("" if stops else ", to the last token"),
         "audio": f"mono, 16 kHz, cut off after {manifest.audio.longest_s:g} s",
     }
-    return Asked(prompt, schedule, described)
+    return Asked(prompt, schedule, stops, described)
 
 
 class EngineAnswerer:
@@ -168,7 +171,8 @@ class EngineAnswerer:
             prefix = self._engine.encode(wave)
         told = question(self._benchmark.name, item.row)
         answer = Answer(item.key, "", audio_s=prefix.seconds, cut=cut)
-        ask = Ask(self._asked.prompt, prefix, told, self._asked.schedule)
+        asked = self._asked
+        ask = Ask(asked.prompt, prefix, told, asked.schedule, stops=asked.stops)
         return _Ready(ask, answer, self._clock() - began)
 
 

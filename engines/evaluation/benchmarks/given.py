@@ -9,6 +9,7 @@ from engines.evaluation.benchmarks import listed
 from engines.evaluation.benchmarks.catalogue import REGIONS, Benchmark, Subset
 from engines.evaluation.benchmarks.data import Split
 from engines.evaluation.benchmarks.items import BenchmarkError, Item
+from engines.evaluation.benchmarks.running import PREDICTIONS
 from engines.evaluation.benchmarks.scores import Response
 from engines.evaluation.scoring import Row
 
@@ -28,8 +29,9 @@ def read_responses(
     about, split = _place(benchmark, path, subset)
     rows = []
     for number, row in listed.records(path):
-        if "response" not in row and "model_prediction" in row:
-            row["response"] = row["model_prediction"]
+        for name in PREDICTIONS:
+            if name in row:
+                row.setdefault("response", row[name])
         if not isinstance(row.get("response"), str):
             raise BenchmarkError(f"{path}, row {number} has no text called response")
         rows.append(row)

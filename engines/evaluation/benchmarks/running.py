@@ -13,6 +13,8 @@ from engines.evaluation.benchmarks.items import BenchmarkError, Item
 from engines.evaluation.benchmarks.journal import Journal, read, write_whole
 
 PARTS, RESPONSES, RECORD = "parts", "responses", "run.json"
+PREDICTIONS = ("model_prediction", "model_output")
+"""What a response is called by the scripts of MMAU's authors, the older and the newer."""
 _SHORT = 60
 
 
@@ -140,7 +142,7 @@ def write_responses(
             answer = answers[item.key]
             row = {**item.row, "response": answer["response"]}
             if split.subset.kind == "mmau":
-                row["model_prediction"] = answer["response"]  # what MMAU's own script reads
+                row |= dict.fromkeys(PREDICTIONS, answer["response"])
             if answer["error"]:
                 row["error"] = answer["error"]
             yield json.dumps(row, ensure_ascii=False, default=str) + "\n"

@@ -13,7 +13,6 @@ from engines.evaluation.scoring.result import (
     labels,
     mean,
     percent,
-    text,
     texts,
 )
 
@@ -39,9 +38,10 @@ def score(rows: Sequence[Row], *, seed: int = 0, strict: bool = False) -> Result
     del seed  # nothing is guessed
     references = texts(rows, "answer_gt")
     answers = [answer(row.get("response"), strict=strict) for row in rows]
+    # where there are but two choices, the third is as wrong as any
     chosen = [
-        letter and text(row, number, f"choice_{letter.lower()}")
-        for number, (row, letter) in enumerate(zip(rows, answers, strict=True), 1)
+        letter and row.get(f"choice_{letter.lower()}")
+        for row, letter in zip(rows, answers, strict=True)
     ]
     items = [float(one == other) for one, other in zip(chosen, references, strict=True)]
     valid = mean([item for item, letter in zip(items, answers, strict=True) if letter])

@@ -63,7 +63,10 @@ def _found(run: "subprocess.CompletedProcess[str]", python: str, count: int) -> 
     if run.returncode:
         reason = lines[-1] if lines else f"exit code {run.returncode}"
         if "classifier" in reason:
-            reason += " (its models could not be downloaded)"
+            reason = (
+                "the models of qa-metrics could not be downloaded; ask it once where github.com, "
+                "which has them, can be reached"
+            )
         raise PedantError(f"{python}: {reason}")
     try:
         found = json.loads(run.stdout)

@@ -89,10 +89,12 @@ def test_nothing_valid_has_no_valid_accuracy():
     assert SCORERS["mmsu"]([]).metrics == {}
 
 
-def test_a_choice_that_is_not_there_is_named_when_it_is_chosen():
-    two = row("A", choice_c=None, choice_d=None)
-    assert SCORERS["mmsu"]([two]).items == (1,)
-    with pytest.raises(RowsError, match="row 1: choice_c is missing"):
-        SCORERS["mmsu"]([two | {"response": "C"}])
+def test_a_choice_that_is_not_there_is_wrong_when_it_is_chosen():
+    two = row("A", choice_c=None)
+    del two["choice_d"]
+    given = [two | {"response": letter} for letter in "ABCD"]
+    result = SCORERS["mmsu"](given)
+    assert (result.items, result.failed) == ((1, 0, 0, 0), 0)
+    assert result.metrics == {"acc": 25, "invalid": 0, "acc_valid": 25}
     with pytest.raises(RowsError, match="row 1: answer_gt is missing"):
         SCORERS["mmsu"]([two | {"answer_gt": None}])
