@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,8 +10,9 @@ from numpy.typing import NDArray
 from assistant.clock import Clock
 from assistant.intents import HandlerResult, Intents
 from assistant.recent import Recent
-from assistant.turn import EndReason, Reply, Timings, Turn
+from assistant.turn import EndReason, Reply, Speaker, Timings, Turn
 from assistant.understanding import Mind, Understanding
+from assistant.voice import measure
 from assistant.worker import Cancel
 
 NO_ANSWER = "I have no answer to that."
@@ -46,11 +48,21 @@ class Answerer:
         return understand
 
     async def answer(
-        self, turn_id: str, site: str, understood: Understanding, ended_by: EndReason
+        self,
+        turn_id: str,
+        site: str,
+        understood: Understanding,
+        ended_by: EndReason,
+        audio: NDArray[np.int16] | None = None,
     ) -> Answered:
-        """Let the plugins answer; where none does, the reply is the model's own answer."""
+        """Let the plugins answer; where none does, the reply is the model's own answer.
+
+        `audio` is the utterance, shape [samples], where it was spoken.
+        """
         words, sure = understood.transcript, understood.confidence
-        turn = Turn(turn_id, site, words, sure, self._said.get(site) or "")
+        measured = Speaker if audio is None else partial(measure, audio, words)
+        last = self._said.get(site) or ""
+        turn = Turn(turn_id, site, words, sure, last, measure=measured)
         began = self._clock.now()
         result = await self._intents.handle(self._intents.match(words, site), turn)
         handle = milliseconds(self._clock.now() - began)

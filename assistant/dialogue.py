@@ -238,8 +238,9 @@ class Dialogue:
             self.counters.wordless += 1
             return
         self.model.heard(turn_id, utterance.audio)
-        ended_by, site = utterance.ended_by, self._site
-        answered = await self._answerer.answer(turn_id, site, understood, ended_by)
+        answered = await self._answerer.answer(
+            turn_id, self._site, understood, utterance.ended_by, utterance.audio
+        )
         reply = self._publish(
             answered,
             endpoint=milliseconds(ended_at - utterance.speech_ended_at),

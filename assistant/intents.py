@@ -272,6 +272,7 @@ class Intents:
             "slots": match.slots,
             "answer": match.answer,
             "last_reply": turn.last_reply,
+            "measure": turn.measure,
             "earlier": talk.earlier,
             "abilities": [each.plugin.about for each in self.plugins if each.plugin.about],
         }

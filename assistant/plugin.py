@@ -23,6 +23,7 @@ from assistant.slots import Choices, Converter, Range, Samples
 from assistant.spoken import say_decimal, say_duration, say_number, say_time
 from assistant.store import Store
 from assistant.tools import Context, Earlier, Mqtt, Schedule, Turn
+from assistant.turn import Speaker
 from assistant.web import Http, Response
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "Response",
     "Samples",
     "Schedule",
+    "Speaker",
     "Store",
     "Turn",
     "next_moment",

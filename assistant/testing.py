@@ -13,7 +13,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from assistant.answers import Ask
 from assistant.errors import UserError
@@ -22,7 +24,8 @@ from assistant.loading import load_plugins
 from assistant.outside import Collector
 from assistant.plugin import Plugin
 from assistant.settings import PluginSettings, Settings
-from assistant.turn import Turn
+from assistant.turn import Speaker, Turn
+from assistant.voice import measure
 from assistant.web import Response
 
 _SETTLE_ROUNDS = 20
@@ -181,13 +184,25 @@ class Assistant:
         tables = {**self._settings.config, plugin.name: config}
         self._settings = self._settings.model_copy(update={"config": tables})
 
-    async def hear(self, said: str | Path, *, site: str = "default") -> HeardTurn:
-        """Handle one sentence as if it had been spoken at `site`; a path is a recording of one."""
+    async def hear(
+        self, said: str | Path, *, site: str = "default", speaker: Speaker | None = None
+    ) -> HeardTurn:
+        """Handle one sentence as if it had been spoken at `site`; a path is a recording of one.
+
+        `speaker` is what its voice tells, where that is not to be measured.
+        """
         intents = await self.intents()
-        text = await self._transcribe(intents, said) if isinstance(said, Path) else said
+        text, audio = str(said), None
+        if isinstance(said, Path):
+            text, audio = await self._transcribe(intents, said)
+
+        def measured() -> Speaker:
+            told = Speaker() if audio is None else measure(audio, text)
+            return speaker or told
+
         before = len(self.world.published)
         turn_id = f"turn-{next(self._ids)}"
-        turn = Turn(id=turn_id, site=site, transcript=text, last_reply=self._last_reply)
+        turn = Turn(turn_id, site, text, last_reply=self._last_reply, measure=measured)
         result = await intents.handle(intents.match(text, site), turn)
         published = self.world.published[before:]
         if result is None:
@@ -227,7 +242,7 @@ class Assistant:
             await self._intents.start(self.world)
         return self._intents
 
-    async def _transcribe(self, intents: Intents, recording: Path) -> str:
+    async def _transcribe(self, intents: Intents, recording: Path) -> tuple[str, NDArray[np.int16]]:
         """Hear a recording with the bundled model, as the daemon would."""
         from assistant.audio.files import load_audio
         from assistant.understanding import load_mind
@@ -235,7 +250,7 @@ class Assistant:
 
         mind = load_mind(Settings(state_folder=self._state_folder), intents)
         samples = load_audio(recording, mind.longest_s).samples
-        return mind.understand(Cancel(), samples).transcript
+        return mind.understand(Cancel(), samples).transcript, samples
 
 
 @pytest.fixture

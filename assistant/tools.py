@@ -3,12 +3,14 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, Generic, Protocol
 
 from typing_extensions import TypeVar as DefaultTypeVar
 
 from assistant.answers import Reply
 from assistant.store import Store
+from assistant.turn import Speaker
 from assistant.web import Http
 
 ConfigT = DefaultTypeVar("ConfigT", default=Any)
@@ -108,8 +110,6 @@ class Turn(Context[ConfigT]):
     """What was said last at this site before this turn; empty when nothing was."""
     earlier: Sequence[Earlier] = ()
     """What plugins answered at this site before, oldest first; at most eight."""
-    speaker: Mapping[str, str] = field(default_factory=dict)
-    """What the voice tells of the speaker, such as `age`; empty where the model tells nothing."""
     abilities: Sequence[str] = ()
     """What the loaded plugins are for, each in its own words: "set timers"."""
     ask: Callable[[str], Awaitable[str]]
@@ -123,3 +123,13 @@ class Turn(Context[ConfigT]):
     Gives the whole sentence; each run of underscores is a gap. Raises `ValueError` where there
     is nothing to fill, or no model or sound to fill it from.
     """
+    measure: Callable[[], Speaker] = field(default=Speaker, repr=False, compare=False)
+    """What `speaker` is read from."""
+
+    @cached_property
+    def speaker(self) -> Speaker:
+        """How high, how loud and how quick the voice is, and over what noise; measured when read.
+
+        Nothing is known of words that came as text.
+        """
+        return self.measure()

@@ -1,6 +1,6 @@
 """What every room shares: an utterance becomes a turn, a turn becomes a reply."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -67,6 +67,26 @@ class Timings:
 
 
 @dataclass(frozen=True, slots=True)
+class Speaker:
+    """What the sound of a turn tells of its speaker: measurements, and no guess at who it is.
+
+    None is what cannot be told: nothing can of words that came as text, and of a word or two not
+    how quick they are.
+    """
+
+    pitch_hz: float | None = None
+    """The median fundamental frequency. Men mostly have 85 to 155 Hz, women 165 to 255, children
+    more; many are in between."""
+    level_dbfs: float | None = None
+    """How loud the speech arrives, in decibels below the loudest possible; it tells as much of the
+    microphone, and of the way to it."""
+    noise_dbfs: float | None = None
+    """How loud it is while nobody speaks."""
+    words_per_minute: float | None = None
+    """From the first word to the last; some 150 are usual."""
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """One exchange: what was heard, where, and what it was understood to be."""
 
@@ -79,6 +99,8 @@ class Turn:
     """What was said last at this site before this turn; empty when nothing was."""
     intent: str | None = None
     slots: Mapping[str, Any] = field(default_factory=dict)
+    measure: Callable[[], Speaker] = field(default=Speaker, repr=False, compare=False)
+    """Measures the voice, for whoever wants to know; it costs some milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,7 +144,7 @@ async def answer(
     if understood is None or not understood.transcript:
         raise UserError(f"{file}: no speech was heard in it")
     answerer, turn, site = Answerer(intents, SystemClock()), new_turn_id(), settings.site
-    answered = await answerer.answer(turn, site, understood, EndReason.SOURCE_ENDED)
+    answered = await answerer.answer(turn, site, understood, EndReason.SOURCE_ENDED, samples)
     if answered.result and answered.result.error:
         typer.echo(f"assistant: {file}: {answered.result.error}", err=True)
     reply = answered.reply

@@ -128,7 +128,7 @@ class Attendant:
         if not understood.transcript:
             return self._say(delivery, AnswerKind.NOTHING)
         turn, site, ended_by = delivery.turn, delivery.site, delivery.ended_by
-        answered = await self._answerer.answer(turn, site, understood, ended_by)
+        answered = await self._answerer.answer(turn, site, understood, ended_by, audio)
         self._answerer.note(site, answered.reply.text)
         total = milliseconds(self._clock.now() - began)
         timings = replace(answered.reply.timings, total=total)

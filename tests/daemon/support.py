@@ -105,6 +105,7 @@ class FakeIntents:
     answering: list[str] = field(default_factory=list)
     """Which question each speech answers; empty for none."""
     overheard: list[tuple[Any, ...]] = field(default_factory=list)
+    turns: list[Any] = field(default_factory=list)
 
     def speech_began(self, site: str, *, answers: str = "") -> None:
         self.began.append(site)
@@ -120,6 +121,7 @@ class FakeIntents:
         return [self.known[text]] if text in self.known else []
 
     async def handle(self, matches: Sequence[HandlerResult], turn: Any) -> HandlerResult | None:
+        self.turns.append(turn)
         return matches[0] if matches else None
 
 

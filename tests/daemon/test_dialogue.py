@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from assistant.intents import HandlerResult
 from assistant.plugin import Ask, Plugin, Turn
 from assistant.settings import EngineSettings
 from assistant.testing import Assistant, FakeClock
-from assistant.turn import EndReason, StartReason
+from assistant.turn import EndReason, Speaker, StartReason
+from tests.audio.support import hum
 from tests.daemon.support import (
     FakeBus,
     FakeIntents,
@@ -98,6 +100,18 @@ async def test_a_turn_from_the_first_word_to_the_reply():
         ("event", "reply", "a", {"text": "It is on."}),
         ("state", "idle", None),
     ]
+
+
+async def test_a_handler_can_learn_what_the_voice_was_like_and_nothing_of_words_that_were_typed():
+    stage = Stage("light on")
+    voice = replace(utterance(), audio=np.concatenate([hum(1, 0), hum(1, 9000, 150)]))
+    await stage.tell(Started(0.0), Ended(voice))
+    await stage.dialogue.ask("light on")
+    await stage.end()
+    spoken, typed = (turn.measure() for turn in stage.intents.turns)
+    assert spoken.pitch_hz == pytest.approx(150, rel=0.01)
+    assert spoken.level_dbfs == pytest.approx(-14.2, abs=0.2)
+    assert typed == Speaker()
 
 
 async def test_a_wake_word_is_told_before_the_speech():

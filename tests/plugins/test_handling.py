@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from assistant import handling
-from assistant.plugin import Ask, Context, Plugin, Reply, Turn
+from assistant.plugin import Ask, Context, Plugin, Reply, Speaker, Turn
 from assistant.store import MAX_BYTES, Store
 
 
@@ -106,6 +106,7 @@ async def test_a_cancelled_turn_cancels_its_handler(assistant, plugin):
             cancelled.set()
         return ""
 
+    await assistant.intents()
     hearing = asyncio.create_task(assistant.hear("do it"))
     await asyncio.wait_for(started.wait(), 1)
     hearing.cancel()
@@ -239,3 +240,14 @@ def test_an_unreadable_store_is_put_aside(tmp_path):
     assert dict(store) == {}
     store["new"] = 1
     assert path.with_suffix(".broken").read_text() == "{half"
+
+
+async def test_a_handler_learns_of_the_voice_what_was_measured(assistant, plugin):
+    @plugin.intent("who is there")
+    async def who(turn: Turn) -> str:
+        assert turn.speaker is turn.speaker
+        return "A child." if (turn.speaker.pitch_hz or 0) > 250 else "I cannot tell."
+
+    assert (await assistant.hear("who is there")).reply == "I cannot tell."
+    turn = await assistant.hear("who is there", speaker=Speaker(pitch_hz=300))
+    assert turn.reply == "A child."

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pytest
 
 from assistant.clock import SystemClock
 from assistant.errors import TransientError
@@ -18,6 +19,7 @@ from assistant.satellites.attendant import Attendant
 from assistant.satellites.opus import encode
 from assistant.settings import EngineSettings
 from assistant.turn import EndReason
+from tests.audio.support import hum
 from tests.daemon.support import FakeIntents, FakeMind, FakeWorker
 
 SOUND = encode(np.zeros(16_000, np.int16))
@@ -110,6 +112,16 @@ async def test_an_utterance_is_taken_answered_and_only_then_acknowledged():
     assert answer.reply
     assert (answer.reply.text, answer.reply.intent) == ("It is nine.", "clock.time")
     assert (answer.reply.site, answer.reply.transcript) == ("kitchen", "what time is it")
+
+
+async def test_what_the_voice_is_like_comes_over_the_wire():
+    intents = FakeIntents({"what time is it": TIME})
+    async with serving("what time is it", intents=intents) as (intake, _, _):
+        intake.deliver("t1", encode(np.concatenate([hum(0.5, 0), hum(1, 9000, 150)])))
+        await intake.until(1)
+    voice = intents.turns[0].measure()
+    assert voice.pitch_hz == pytest.approx(150, rel=0.02)
+    assert voice.level_dbfs == pytest.approx(-14.2, abs=1)
 
 
 async def test_an_utterance_that_comes_twice_is_understood_once():
