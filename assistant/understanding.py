@@ -51,7 +51,7 @@ class Understanding:
     transcript: str
     """Lower-case words; empty when none were heard."""
     confidence: float
-    """Mean probability of the transcript's tokens."""
+    """Mean probability of the transcript's tokens, or of its pieces against the likeliest."""
     answer: str
     """The model's own answer, for when no plugin has one; empty when it is not sure enough."""
     passes: int
@@ -108,7 +108,11 @@ def load_mind(settings: Settings, intents: Intents, free: FreeBytes = free_bytes
 
 
 class EngineMind:
-    """The real one: transcript and answer are denoised in one batch over the same prefix."""
+    """The real one.
+
+    A model that spells is read, and only the answer denoised; of any other, transcript and answer
+    are denoised in one batch over the same prefix.
+    """
 
     def __init__(
         self,
@@ -151,32 +155,31 @@ class EngineMind:
         at_once = replace(
             self._schedule, rule=Exactly(self._schedule.block_length), max_new_tokens=1
         )
-        self._generate([Ask("transcribe", prefix, schedule=at_once)], Cancel())
-        self._engine.score(["hello"], "transcribe", prefix)
-        self._spelled(prefix)
+        self._generate([Ask("answer", prefix, schedule=at_once)], Cancel())
+        if self._engine.spells:
+            self._read(prefix)
+        else:
+            self._engine.score(["hello"], "transcribe", prefix)
 
     def understand(self, cancel: Cancel, audio: NDArray[np.int16]) -> Understanding:
-        """Encode once; transcribe and answer together; look among the plugins' sentences."""
+        """Encode once; transcribe and answer; look among the plugins' sentences."""
         started = time.perf_counter()
         prefix = self._engine.encode(audio)
         encoded = time.perf_counter()
-        asks = [
-            self._ask("transcribe", prefix, TRANSCRIPT_TOKENS),
-            self._ask("answer", prefix, self._longest_answer),
-        ]
-        (transcript, answer), blocks = self._generate(asks, cancel)
+        asks = [self._ask("answer", prefix, self._longest_answer)]
+        if not self._engine.spells:
+            asks.append(self._ask("transcribe", prefix, TRANSCRIPT_TOKENS))
+        (answer, *written), blocks = self._generate(asks, cancel)
         passes = max((block.passes for block in blocks), default=0)
-        confidence = _surety(blocks, ask=0)
-        if _surety(blocks, ask=1) < self._least_surety:
+        if _surety(blocks, ask=0) < self._least_surety:
             answer = ""
-        if transcript and (sentences := self._spelled(prefix)):
-            if (best := sentences[0]).loss <= SPELLED_LOSS:
-                transcript, confidence = best.sentence, math.exp(-best.loss)
-            else:
-                transcript = self._engine.borne_out(transcript, prefix)
-        elif transcript and not self._known(transcript) and (near := self._near(transcript)):
-            transcript = self._weigh(transcript, near, prefix, cancel)
-            passes += WEIGHING_PASSES
+        if not written:
+            transcript, confidence = self._read(prefix)
+        else:
+            transcript, confidence = written[0], _surety(blocks, ask=1)
+            if near := self._near(transcript):
+                transcript = self._weigh(transcript, near, prefix, cancel)
+                passes += WEIGHING_PASSES
         return Understanding(
             transcript=transcript,
             confidence=round(confidence, 3),
@@ -189,8 +192,20 @@ class EngineMind:
     def transcribe(self, cancel: Cancel, audio: NDArray[np.int16]) -> str:
         """Transcribe alone."""
         prefix = self._engine.encode(audio)
+        if self._engine.spells:
+            return self._read(prefix)[0]
         (text,), _ = self._generate([self._ask("transcribe", prefix, TRANSCRIPT_TOKENS)], cancel)
-        return self._engine.borne_out(text, prefix)
+        return text
+
+    def _read(self, prefix: Prefix) -> tuple[str, float]:
+        """What the sound spells, in a plugin's words if they fit, and how sure that is."""
+        reading = self._engine.read(prefix)
+        if reading is None:
+            return "", 0.0
+        best = next(iter(self._spelled(prefix)), None)
+        if best is not None and best.loss <= SPELLED_LOSS:
+            return best.sentence, math.exp(-best.loss)
+        return reading.text, math.exp(-reading.loss)
 
     def _ask(self, prompt: str, prefix: Prefix, tokens: int) -> Ask:
         schedule: Schedule = replace(self._schedule, max_new_tokens=tokens)
@@ -207,6 +222,9 @@ class EngineMind:
         ], blocks
 
     def _near(self, transcript: str) -> list[str]:
+        """Sentences to weigh a transcript against; none for silence and for a plugin's words."""
+        if not transcript or self._known(transcript):
+            return []
         return [text for text in self._propose(transcript, CANDIDATES) if text != transcript]
 
     def _weigh(self, transcript: str, near: list[str], prefix: Prefix, cancel: Cancel) -> str:

@@ -139,6 +139,11 @@ class Checkpoint:
         return self.folder / "encoder.onnx"
 
     @property
+    def words(self) -> Path:
+        """The words that what the encoder spells is read in; see `engines.words`."""
+        return self.folder / "words.npz"
+
+    @property
     def lm_graph(self) -> Path:
         """The graph of the language model, if there is one."""
         return self.folder / "lm.onnx"

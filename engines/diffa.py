@@ -13,23 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.backends import Backend, Context, RequestError
-from engines.checkpoints import AUDIO, TEXT, Checkpoint
+from engines.checkpoints import AUDIO, TEXT, Checkpoint, CheckpointError
 from engines.decoding import BlockEvent, Decoder, Request, decode
 from engines.features import HOP, SAMPLE_RATE_HZ, log_mel
 from engines.memory import FreeBytes, Quantise, free_bytes
 from engines.opening import Device, open_model
 from engines.schedule import Floats, Schedule, Threshold
 from engines.scoring import score
-from engines.spelling import misfit, pieces_of
+from engines.spelling import pieces_of
+from engines.words import Reader, Reading, WordModel, WordsError
 
 SHORTEST = 4 * HOP * 8
 """Samples that shorter audio is padded to, so that every encoder has a frame to look at."""
 SILENCE_SEARCH_S = 5.0
 """Audio that is too long is cut in the quietest place of so much before the limit."""
-
-MADE_UP = 1.0
-"""Misfit of a transcript to what the sound spells from which it is not believed; see
-`engines.spelling.misfit`."""
 
 _log = logging.getLogger(__name__)
 
@@ -116,6 +113,7 @@ class Engine:
             device=device,
             keep=keep,
         )
+        self._reader = _reader(checkpoint) if checkpoint.words.is_file() else None
 
     @classmethod
     def load(
@@ -160,17 +158,23 @@ class Engine:
         prefix, spelling = self._listen(features, frames)
         return Prefix(prefix, seconds, spelling)
 
-    def borne_out(self, transcript: str, prefix: Prefix) -> str:
-        """A transcript, or what the sound itself spells where that says something else.
+    @property
+    def spells(self) -> bool:
+        """Whether the encoder spells what it hears, so that no transcript need be denoised."""
+        return self._listen.spells
 
-        The same transcript for a model that does not spell, and for one of silence.
+    def read(self, prefix: Prefix) -> Reading | None:
+        """What a sound spells, in the words of the checkpoint; without any, as it is spelled.
+
+        None for silence, and for a model that does not spell.
         """
-        if prefix.spelling is None or not transcript:
-            return transcript
-        blank, ids = self.checkpoint.manifest.lm.mask_token_id, self._ids(transcript)
-        if misfit(prefix.spelling, blank, ids) <= MADE_UP:
-            return transcript
-        return self._text(pieces_of(prefix.spelling, blank)).strip() or transcript
+        if prefix.spelling is None:
+            return None
+        blank = self.checkpoint.manifest.lm.mask_token_id
+        if self._reader is not None:
+            return self._reader.read(prefix.spelling, blank)
+        text = self._text(pieces_of(prefix.spelling, blank)).strip()
+        return Reading(text, float(prefix.spelling.max(1).sum()), 0.0) if text else None
 
     def generate(
         self, asks: Sequence[Ask], cancel: Callable[[], bool] = lambda: False
@@ -223,6 +227,15 @@ class Engine:
 
     def _text(self, ids: Sequence[int]) -> str:
         return self.checkpoint.tokenizer.decode(list(ids), skip_special_tokens=True)
+
+
+def _reader(checkpoint: Checkpoint) -> Reader:
+    tokenizer = checkpoint.tokenizer
+    try:
+        model = WordModel.read(checkpoint.words)
+    except WordsError as error:
+        raise CheckpointError(str(error)) from error
+    return Reader(model, lambda word: tokenizer.encode(word, add_special_tokens=False).ids)
 
 
 def default_schedule(checkpoint: Checkpoint) -> Schedule:

@@ -34,6 +34,7 @@ class Listener:
         wanted = device != "cpu" and CUDA in onnxruntime.get_available_providers()
         self._session = session(path, threads, cuda=wanted)
         _check(self._session, path, mels, size)
+        self.spells = len(self._session.get_outputs()) > 2
         self.on_cuda = CUDA in self._session.get_providers()
         self._keep = keep and self.on_cuda
         if device == "cuda" and not self.on_cuda:

@@ -170,13 +170,14 @@ def ship(
     need_torch("onnx", "onnxscript")
     with told(out):
         from engines.evaluation.card import record_training
+        from engines.training.counting import count_run
         from engines.training.preparation import TOKENIZER
         from engines.training.recipe import assemble
         from engines.training.runs import facts
         from engines.training.shipping import ship as pack
 
         model, stage = assemble(run)
-        pack(model, run / TOKENIZER, out, name="nano", int8=int8)
+        pack(model, run / TOKENIZER, count_run(run), out, name="nano", int8=int8)
         record_training(out, {**facts(run, model), "precision": "int8" if int8 else "fp32"})
     typer.echo(f"{out}: nano as `{stage}` left it; now measure it with: assistant evaluate")
 

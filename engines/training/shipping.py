@@ -8,6 +8,7 @@ from pathlib import Path
 from engines.checkpoints import AudioLimits, DecodingDefaults, Manifest
 from engines.export import export_encoder, export_lm
 from engines.nano_model import Nano
+from engines.words import WordModel
 
 PROMPTS = {name: f"{{audio}}<|{name}|>" for name in ("transcribe", "answer", "describe")}
 LONGEST_S = 15.0
@@ -16,8 +17,10 @@ LEAST_SURETY = 0.78
 and four in five of the right ones were above it."""
 
 
-def ship(model: Nano, tokenizer: Path, folder: Path, *, name: str, int8: bool) -> None:
-    """Write `encoder.onnx`, `lm.onnx`, `tokenizer.json` and `model.toml` into `folder`.
+def ship(
+    model: Nano, tokenizer: Path, words: WordModel, folder: Path, *, name: str, int8: bool
+) -> None:
+    """Write the graphs, `tokenizer.json`, `words.npz` and `model.toml` into `folder`.
 
     The files are made beside it and moved in together; what else the folder holds stays.
     """
@@ -36,6 +39,7 @@ def ship(model: Nano, tokenizer: Path, folder: Path, *, name: str, int8: bool) -
         forbidden = [config.lm.mask_token_id, *special]
         export_lm(model.lm, draft / "lm.onnx", forbidden=forbidden, int8=int8)
         shutil.copy(tokenizer, draft / "tokenizer.json")
+        words.write(draft / "words.npz")
         Manifest(
             name=name,
             licence="MIT",

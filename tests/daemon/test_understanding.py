@@ -12,6 +12,7 @@ from assistant.understanding import LENIENCE, MARGIN, SPELLED_LOSS, EngineMind
 from assistant.worker import Cancel, Cancelled
 from engines.diffa import Prefix, Score, TextBlock
 from engines.schedule import Schedule, Threshold
+from engines.words import Reading
 
 SOUND = np.zeros(16_000, np.int16)
 
@@ -22,6 +23,8 @@ class FakeEngine:
 
     transcript: str
     likelihood: dict[str, float] = field(default_factory=dict)
+    reading: Reading | None = None
+    """What it spells, if it does."""
     calls: list[str] = field(default_factory=list)
     schedule: Schedule = field(default_factory=lambda: Schedule(rule=Threshold(0.5), stop_ids=(0,)))
 
@@ -37,8 +40,12 @@ class FakeEngine:
                 return
             yield TextBlock(index, f" {texts[ask.prompt]} ", (0.9, 0.7), 3 + index, True, True)
 
-    def borne_out(self, transcript: str, _prefix: Any) -> str:
-        return transcript
+    @property
+    def spells(self) -> bool:
+        return self.reading is not None
+
+    def read(self, _prefix: Prefix) -> Reading | None:
+        return self.reading if self.reading and self.reading.text else None
 
     def score(self, texts: Any, prompt: str, prefix: Any) -> list[Score]:
         self.calls.append("score")
@@ -53,7 +60,7 @@ def mind(engine: FakeEngine, near: list[str], known: set[str] | None = None) -> 
 def test_transcript_and_answer_are_denoised_together_over_one_prefix():
     engine = FakeEngine("light on")
     understood = mind(engine, [], known={"light on"}).understand(Cancel(), SOUND)
-    assert engine.calls == ["encode", "transcribe+answer"]
+    assert engine.calls == ["encode", "answer+transcribe"]
     assert (understood.transcript, understood.answer) == ("light on", "An answer.")
     assert (understood.confidence, understood.passes) == (0.8, 4)
 
@@ -107,10 +114,31 @@ def test_a_partial_is_transcribed_alone():
     assert engine.calls == ["encode", "transcribe"]
 
 
-def test_warming_up_runs_every_graph():
-    engine = FakeEngine("")
+@pytest.mark.parametrize(
+    ("reading", "calls"),
+    [(None, ["encode", "answer", "score"]), (Reading("on", -1.0, 0.1), ["encode", "answer"])],
+)
+def test_warming_up_runs_every_graph(reading: Reading | None, calls: list[str]):
+    engine = FakeEngine("", reading=reading)
     mind(engine, []).warm_up()
-    assert engine.calls == ["encode", "transcribe", "score"]
+    assert engine.calls == calls
+
+
+def test_what_a_model_spells_is_read_and_not_denoised():
+    engine = FakeEngine("", reading=Reading("who is it", -2.0, 0.5))
+    understood = mind(engine, ["who is in"]).understand(Cancel(), SOUND)
+    assert (understood.transcript, understood.answer) == ("who is it", "An answer.")
+    assert understood.confidence == pytest.approx(np.exp(-0.5), abs=1e-3)
+    assert engine.calls == ["encode", "answer"]
+    assert mind(engine, []).transcribe(Cancel(), SOUND) == "who is it"
+
+
+def test_a_spelling_of_silence_is_no_sentence_of_a_plugin():
+    engine = FakeEngine("", reading=Reading("", 0.0, 0.0))
+    settings = EngineSettings(threshold=0.8)
+    spelled = [Heard("light on", 0, 0.1)]
+    listening = EngineMind(engine, lambda *_: [], lambda _: False, settings, lambda _: spelled)
+    assert listening.understand(Cancel(), SOUND).transcript == ""
 
 
 @pytest.mark.parametrize(
@@ -118,7 +146,7 @@ def test_warming_up_runs_every_graph():
     [(SPELLED_LOSS - 0.01, "kitchen light on"), (SPELLED_LOSS + 0.01, "kids and i go on")],
 )
 def test_a_sentence_that_the_sound_spells_is_taken_if_it_is_near_enough(loss: float, taken: str):
-    engine = FakeEngine("kids and i go on")
+    engine = FakeEngine("", reading=Reading("kids and i go on", -9.0, 0.4))
     spelled = [Heard("kitchen light on", 0, loss), Heard("fan on", 1, 4.0)]
     settings = EngineSettings(threshold=0.8)
     listening = EngineMind(engine, lambda *_: [], lambda _: False, settings, lambda _: spelled)

@@ -1,4 +1,4 @@
-"""A language model that says what a test tells it to, and counts what it is asked."""
+"""What tests of the engine share: a model that says what it is told, and CTC written out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -50,3 +50,23 @@ def _frozen(query: Query) -> Query:
     return Query(
         query.state, query.response.copy(), query.begin, query.end, query.active, query.targets
     )
+
+
+def alignment(frames, pieces, blank=0):
+    """The best CTC alignment of one sentence, as Graves et al. write it down."""
+    labels = [blank]
+    for piece in pieces:
+        labels += [piece, blank]
+    scores = np.full(len(labels), -np.inf)
+    scores[:2] = frames[0, labels[:2]]
+    for frame in frames[1:]:
+        before = scores
+        scores = np.empty_like(before)
+        for place, label in enumerate(labels):
+            ways = [before[place]]
+            if place:
+                ways.append(before[place - 1])
+            if place > 1 and label not in (blank, labels[place - 2]):
+                ways.append(before[place - 2])
+            scores[place] = max(ways) + frame[label]
+    return max(scores[-2:])

@@ -5,7 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from engines.lattice import WILD_COST, LatticeBuilder, Span
+from engines.chains import WILD_COST
+from engines.lattice import LatticeBuilder, Span
+from tests.engines.support import alignment
 
 BLANK = 0
 SPELLING = {"a": (1,), "b": (2, 3), "c": (4, 4), "d": (5,)}
@@ -17,26 +19,6 @@ def spell(*pieces):
     frames = np.full((len(pieces), SIZE), np.log(0.01), np.float32)
     frames[range(len(pieces)), pieces] = np.log(0.95)
     return frames
-
-
-def alignment(frames, pieces):
-    """The best CTC alignment of one sentence, as Graves et al. write it down."""
-    labels = [BLANK]
-    for piece in pieces:
-        labels += [piece, BLANK]
-    scores = np.full(len(labels), -np.inf)
-    scores[:2] = frames[0, labels[:2]]
-    for frame in frames[1:]:
-        before = scores
-        scores = np.empty_like(before)
-        for place, label in enumerate(labels):
-            ways = [before[place]]
-            if place:
-                ways.append(before[place - 1])
-            if place > 1 and label not in (BLANK, labels[place - 2]):
-                ways.append(before[place - 2])
-            scores[place] = max(ways) + frame[label]
-    return max(scores[-2:])
 
 
 def lattice():

@@ -1,11 +1,15 @@
-"""A transcript is held against the sound's own spelling."""
+"""What a sound spells, and how an engine reads it."""
+
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from assistant.understanding import NANO
-from engines.diffa import MADE_UP, Engine, Prefix
-from engines.spelling import misfit, pieces_of
+from engines.checkpoints import CheckpointError
+from engines.diffa import Engine, Prefix
+from engines.spelling import pieces_of
 
 BLANK = 0
 
@@ -21,23 +25,44 @@ def test_repeats_and_blanks_are_dropped():
     assert pieces_of(frames(0, 3, 3, 0, 3, 5, 5, 0), BLANK) == [3, 3, 5]
 
 
-def test_what_is_spelled_fits_and_what_is_not_does_not():
-    said = frames(0, 3, 0, 5, 0)
-    assert misfit(said, BLANK, [3, 5]) == pytest.approx(0.0, abs=1e-5)
-    assert misfit(said, BLANK, [3, 6]) == pytest.approx(np.log(0.9 / 0.1 * 7) / 2, abs=1e-3)
-    assert misfit(said, BLANK, [1, 2, 3, 4, 5, 6]) == float("inf")
+@pytest.fixture(scope="module")
+def wordless(tmp_path_factory):
+    """Nano without its words."""
+    folder = tmp_path_factory.mktemp("wordless") / "nano"
+    shutil.copytree(NANO, folder, ignore=shutil.ignore_patterns("words.npz"))
+    return folder
 
 
-def test_fluent_words_that_nobody_said_give_way_to_the_spelling():
-    engine = Engine.load(NANO, threads=1)
+def spelled(engine, text):
+    """The prefix of a sound that spells `text`."""
     tokenizer = engine.checkpoint.tokenizer
     blank = engine.checkpoint.manifest.lm.mask_token_id
-    pieces = [each for piece in tokenizer.encode("set a timer").ids for each in (piece, blank)]
+    pieces = [each for piece in tokenizer.encode(text).ids for each in (piece, blank)]
     spelling = frames(*pieces, size=tokenizer.get_vocab_size(), surety=0.95)
-    prefix = Prefix(np.zeros((1, 4), np.float32), 1.0, spelling)
-    assert engine.borne_out("set a timer", prefix) == "set a timer"
-    assert misfit(spelling, blank, tokenizer.encode("send a taxi").ids) > MADE_UP
-    assert engine.borne_out("send a taxi", prefix) == "set a timer"
-    assert engine.borne_out("", prefix) == ""
-    silent = Prefix(np.zeros((1, 4), np.float32), 1.0)
-    assert engine.borne_out("send a taxi", silent) == "send a taxi"
+    return Prefix(np.zeros((1, 4), np.float32), 1.0, spelling)
+
+
+def test_a_spelling_is_read_in_words_that_are_known_to_go_together(wordless):
+    engine = Engine.load(NANO, threads=1)
+    assert engine.spells
+    reading = engine.read(spelled(engine, "set a timer"))
+    assert reading.text == "set a timer"
+    assert reading.loss == pytest.approx(0.0, abs=1e-4)
+    right, light = (spelled(engine, f"turn on the {word}") for word in ("right", "light"))
+    both = np.logaddexp(np.log(0.6) + right.spelling, np.log(0.4) + light.spelling)
+    unsure = replace(right, spelling=both.astype(np.float32))
+    assert engine.read(unsure).text == "turn on the light"
+    assert engine.read(unsure).loss > 0
+    assert Engine.load(wordless, threads=1).read(unsure).text == "turn on the right"
+
+
+def test_without_a_spelling_there_is_nothing_to_read():
+    engine = Engine.load(NANO, threads=1)
+    assert engine.read(Prefix(np.zeros((1, 4), np.float32), 1.0)) is None
+
+
+def test_damaged_words_are_refused_by_name(wordless):
+    (wordless / "words.npz").write_bytes(b"torn")
+    with pytest.raises(CheckpointError, match=r"words\.npz"):
+        Engine.load(wordless, threads=1)
+    (wordless / "words.npz").unlink()
