@@ -77,6 +77,11 @@ class _Parrot:
         del cancel, audio
         return ""
 
+    def recall(self, text: str) -> str:
+        """Know nothing."""
+        del text
+        return ""
+
 
 async def soak(
     settings: Settings, turns: int, progress: Callable[[int], None] = lambda _: None

@@ -25,8 +25,6 @@ POLITE_BEFORE = (
 POLITE_AFTER = ("please", "now", "right now", "thanks", "thank you", "for me")
 _WILD_LOSS = 1.0
 """Added for a sentence that is all free text: anything fits into that."""
-_UNSAID_LOSS = 3.0
-"""Added for a sentence of no pieces at all, were there one, beside a sound that spells many."""
 _MAX_WORDS = 400_000
 """Words that the lattice may hold; templates beyond it are left out."""
 
@@ -84,15 +82,12 @@ class Grammar:
 
     def hear(self, log_probability: Floats, blank: int, limit: int = 4) -> list[Heard]:
         """The best sentence of each template, best first; `log_probability` is [S, V]."""
-        free = float(log_probability.max(1).sum())
-        spelled = len(pieces_of(log_probability, blank))
         found: dict[str, Heard] = {}
-        for path in self._lattice.search(log_probability, blank, limit):
+        for path in self._lattice.audible(log_probability).search(log_probability, blank, limit):
             sentence = spoken.tidy(self._words(path, log_probability, blank))
             spans = (word for word in path.words if isinstance(word, Span))
             wild = sum(span.end - span.begin for span in spans) / len(log_probability)
-            unsaid = max(0.0, 1 - path.pieces / max(1, spelled))
-            loss = (free - path.total) / path.pieces + _WILD_LOSS * wild + _UNSAID_LOSS * unsaid
+            loss = path.loss + _WILD_LOSS * wild
             found.setdefault(sentence, Heard(sentence, path.owner, loss))
         return list(found.values())
 

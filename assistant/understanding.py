@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz import fuzz
 
+from assistant import spoken
 from assistant.errors import UserError
 from assistant.grammar import Heard, Speller
 from assistant.intents import Intents
@@ -79,6 +80,10 @@ class Mind(Protocol):
 
     def transcribe(self, cancel: Cancel, audio: NDArray[np.int16]) -> str:
         """Transcript so far of an utterance that goes on."""
+        ...
+
+    def recall(self, text: str) -> str:
+        """The answer to a question that is known by heart; empty for any other words."""
         ...
 
 
@@ -166,25 +171,17 @@ class EngineMind:
         started = time.perf_counter()
         prefix = self._engine.encode(audio)
         encoded = time.perf_counter()
-        asks = [self._ask("answer", prefix, self._longest_answer)]
         if not self._engine.spells:
-            asks.append(self._ask("transcribe", prefix, TRANSCRIPT_TOKENS))
-        (answer, *written), blocks = self._generate(asks, cancel)
-        passes = max((block.passes for block in blocks), default=0)
-        if _surety(blocks, ask=0) < self._least_surety:
-            answer = ""
-        if not written:
-            transcript, confidence = self._read(prefix)
+            said = self._write(prefix, cancel)
         else:
-            transcript, confidence = written[0], _surety(blocks, ask=1)
-            if near := self._near(transcript):
-                transcript = self._weigh(transcript, near, prefix, cancel)
-                passes += WEIGHING_PASSES
+            said = self._read(prefix)
+            if said.transcript and not said.answer:
+                said = self._answer(said, prefix, cancel)
         return Understanding(
-            transcript=transcript,
-            confidence=round(confidence, 3),
-            answer=answer,
-            passes=passes,
+            transcript=said.transcript,
+            confidence=round(said.confidence, 3),
+            answer=said.answer,
+            passes=said.passes,
             encode_ms=round((encoded - started) * 1000, 1),
             decode_ms=round((time.perf_counter() - encoded) * 1000, 1),
         )
@@ -193,19 +190,51 @@ class EngineMind:
         """Transcribe alone."""
         prefix = self._engine.encode(audio)
         if self._engine.spells:
-            return self._read(prefix)[0]
+            reading = self._engine.read(prefix)
+            return reading.text if reading is not None else ""
         (text,), _ = self._generate([self._ask("transcribe", prefix, TRANSCRIPT_TOKENS)], cancel)
         return text
 
-    def _read(self, prefix: Prefix) -> tuple[str, float]:
-        """What the sound spells, in a plugin's words if they fit, and how sure that is."""
+    def recall(self, text: str) -> str:
+        """What the model knows by heart."""
+        return self._engine.known_answer(spoken.normalise(text))
+
+    def _read(self, prefix: Prefix) -> "_Said":
+        """What the sound spells: a sentence of a plugin, a question known by heart, or words."""
         reading = self._engine.read(prefix)
         if reading is None:
-            return "", 0.0
-        best = next(iter(self._spelled(prefix)), None)
-        if best is not None and best.loss <= SPELLED_LOSS:
-            return best.sentence, math.exp(-best.loss)
-        return reading.text, math.exp(-reading.loss)
+            return _Said("", 0.0)
+        command = next(iter(self._spelled(prefix)), None)
+        question = self._engine.recall(prefix)
+        # what a plugin can do goes before what is only known
+        if command is not None and (question is None or command.loss <= question.loss):
+            if command.loss <= SPELLED_LOSS:
+                return _Said(command.sentence, math.exp(-command.loss))
+        elif question is not None and question.loss <= SPELLED_LOSS:
+            return _Said(question.question, math.exp(-question.loss), question.answer)
+        return _Said(reading.text, math.exp(-reading.loss), self.recall(reading.text))
+
+    def _answer(self, said: "_Said", prefix: Prefix, cancel: Cancel) -> "_Said":
+        """Denoise an answer."""
+        (answer,), blocks = self._generate(
+            [self._ask("answer", prefix, self._longest_answer)], cancel
+        )
+        sure = _surety(blocks, ask=0) >= self._least_surety
+        return replace(said, answer=answer if sure else "", passes=_passes(blocks))
+
+    def _write(self, prefix: Prefix, cancel: Cancel) -> "_Said":
+        """Denoise transcript and answer in one batch, and weigh the transcript against plugins."""
+        asks = [
+            self._ask("transcribe", prefix, TRANSCRIPT_TOKENS),
+            self._ask("answer", prefix, self._longest_answer),
+        ]
+        (transcript, answer), blocks = self._generate(asks, cancel)
+        sure = _surety(blocks, ask=1) >= self._least_surety
+        passes = _passes(blocks)
+        if near := self._near(transcript):
+            transcript = self._weigh(transcript, near, prefix, cancel)
+            passes += WEIGHING_PASSES
+        return _Said(transcript, _surety(blocks, ask=0), answer if sure else "", passes)
 
     def _ask(self, prompt: str, prefix: Prefix, tokens: int) -> Ask:
         schedule: Schedule = replace(self._schedule, max_new_tokens=tokens)
@@ -234,6 +263,20 @@ class EngineMind:
         gains = {text: score.mean - free.mean for text, score in zip(near, scores, strict=True)}
         likely = [text for text in near if gains[text] > _needed(transcript, text)]
         return max(likely, key=gains.__getitem__, default=transcript)
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """An utterance as it is understood, but for the times; see `Understanding`."""
+
+    transcript: str
+    confidence: float
+    answer: str = ""
+    passes: int = 0
+
+
+def _passes(blocks: Sequence[TextBlock]) -> int:
+    return max((block.passes for block in blocks), default=0)
 
 
 def _surety(blocks: Sequence[TextBlock], ask: int) -> float:

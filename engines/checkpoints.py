@@ -144,6 +144,11 @@ class Checkpoint:
         return self.folder / "words.npz"
 
     @property
+    def stock(self) -> Path:
+        """The questions that the model knows by heart; see `engines.stock`."""
+        return self.folder / "stock.json"
+
+    @property
     def lm_graph(self) -> Path:
         """The graph of the language model, if there is one."""
         return self.folder / "lm.onnx"

@@ -6,6 +6,7 @@ Nothing here needs torch when the folder holds `lm.onnx`.
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,6 +22,7 @@ from engines.opening import Device, open_model
 from engines.schedule import Floats, Schedule, Threshold
 from engines.scoring import score
 from engines.spelling import pieces_of
+from engines.stock import Questions, Recalled, Stock, StockError
 from engines.words import Reader, Reading, WordModel, WordsError
 
 SHORTEST = 4 * HOP * 8
@@ -113,7 +115,7 @@ class Engine:
             device=device,
             keep=keep,
         )
-        self._reader = _reader(checkpoint) if checkpoint.words.is_file() else None
+        self._reader, self._stock = _known_words(checkpoint)
 
     @classmethod
     def load(
@@ -176,6 +178,16 @@ class Engine:
         text = self._text(pieces_of(prefix.spelling, blank)).strip()
         return Reading(text, float(prefix.spelling.max(1).sum()), 0.0) if text else None
 
+    def recall(self, prefix: Prefix) -> Recalled | None:
+        """The question known by heart that a sound is likeliest to be; None without any."""
+        if self._stock is None or prefix.spelling is None:
+            return None
+        return self._stock.recall(prefix.spelling, self.checkpoint.manifest.lm.mask_token_id)
+
+    def known_answer(self, question: str) -> str:
+        """The answer to a question known by heart, in the words as said; empty for any other."""
+        return self._stock.answer(question) if self._stock is not None else ""
+
     def generate(
         self, asks: Sequence[Ask], cancel: Callable[[], bool] = lambda: False
     ) -> Iterator[TextBlock]:
@@ -229,13 +241,21 @@ class Engine:
         return self.checkpoint.tokenizer.decode(list(ids), skip_special_tokens=True)
 
 
-def _reader(checkpoint: Checkpoint) -> Reader:
-    tokenizer = checkpoint.tokenizer
+def _known_words(checkpoint: Checkpoint) -> tuple[Reader | None, Stock | None]:
+    """What the folder knows in words: those of any sentence, and whole questions."""
+
+    @cache
+    def encode(word: str) -> Sequence[int]:
+        return tuple(checkpoint.tokenizer.encode(word, add_special_tokens=False).ids)
+
+    words, stock = checkpoint.words, checkpoint.stock
     try:
-        model = WordModel.read(checkpoint.words)
-    except WordsError as error:
-        raise CheckpointError(str(error)) from error
-    return Reader(model, lambda word: tokenizer.encode(word, add_special_tokens=False).ids)
+        return (
+            Reader(WordModel.read(words), encode) if words.is_file() else None,
+            Stock(Questions.read(stock), encode) if stock.is_file() else None,
+        )
+    except (WordsError, StockError) as error:
+        raise CheckpointError(f"{error}; ship the model again") from error
 
 
 def default_schedule(checkpoint: Checkpoint) -> Schedule:

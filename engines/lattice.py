@@ -13,6 +13,13 @@ from numpy.typing import NDArray
 
 from engines.chains import ANYTHING, NEVER, Chains, Ints, Trellis
 from engines.schedule import Floats
+from engines.spelling import pieces_of
+
+UNSAID_LOSS = 3.0
+"""Added for a sentence of no pieces at all, were there one, beside a sound that spells many."""
+INAUDIBLE = 9.0
+"""How much less probable, in log-probability a piece, a word's pieces are in even their best frames
+than what is heard there, for the word not to be searched for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +40,9 @@ class Path:
     total: float
     """Log-probability of its best alignment."""
     pieces: int
+    loss: float
+    """How much less probable than the freest reading it is, in log-probability a piece, and more
+    for what it leaves unsaid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +68,31 @@ class Lattice:
     owners: Ints
     """Whose sentence: [F]."""
 
+    def audible(self, log_probability: Floats) -> "Lattice":
+        """Leave out the words that no part of the sound comes near to: a search is quicker then."""
+        if not len(log_probability):
+            return self
+        gaps = (log_probability - log_probability.max(1, keepdims=True)).max(0)  # [V]
+        gaps = np.append(gaps, np.float32(0.0))  # for free text, whose label is the last
+        fit = np.add.reduceat(gaps[self.chains.labels], self.chains.first) / self.chains.sizes
+        kept = np.flatnonzero(fit > -INAUDIBLE)
+        number = np.full(len(self.words), -1, np.int64)
+        number[kept] = np.arange(len(kept))
+        ends, finals = number[self.ends], number[self.finals]
+        reached = np.repeat(self.states, np.diff(self.offsets, append=len(self.ends)))[ends >= 0]
+        states, offsets = np.unique(reached, return_index=True)
+        return Lattice(
+            chains=self.chains.some(kept),
+            words=tuple(self.words[each] for each in kept),
+            sources=self.sources[kept],
+            ends=ends[ends >= 0],
+            offsets=offsets,
+            states=states,
+            begins=self.begins,
+            finals=finals[finals >= 0],
+            owners=self.owners[finals >= 0],
+        )
+
     def search(self, log_probability: Floats, blank: int, limit: int) -> list[Path]:
         """The best sentence of each owner, best first, at most `limit`.
 
@@ -67,16 +102,19 @@ class Lattice:
             return []
         trellis = self.chains.follow(log_probability, blank, self._arrivals)
         last = trellis.ended(trellis.frames)[self.finals]
+        free = float(log_probability.max(1).sum())
+        spelled = max(1, len(pieces_of(log_probability, blank)))
         paths: list[Path] = []
         seen: set[int] = set()
         for index in np.argsort(-last, kind="stable"):
-            owner = int(self.owners[index])
-            if last[index] <= NEVER / 2 or len(paths) == limit:
+            owner, total = int(self.owners[index]), float(last[index])
+            if total <= NEVER / 2 or len(paths) == limit:
                 break
             if owner not in seen:
                 seen.add(owner)
                 words, pieces = self._trace(int(self.finals[index]), trellis)
-                paths.append(Path(owner, words, float(last[index]), pieces))
+                loss = (free - total) / pieces + UNSAID_LOSS * max(0.0, 1 - pieces / spelled)
+                paths.append(Path(owner, words, total, pieces, loss))
         return paths
 
     def _arrivals(self, quiet: float, ended: Floats) -> Floats:

@@ -171,13 +171,16 @@ def ship(
     with told(out):
         from engines.evaluation.card import record_training
         from engines.training.counting import count_run
+        from engines.training.families import load as load_requests
         from engines.training.preparation import TOKENIZER
         from engines.training.recipe import assemble
         from engines.training.runs import facts
         from engines.training.shipping import ship as pack
+        from engines.training.stocking import stock
 
         model, stage = assemble(run)
-        pack(model, run / TOKENIZER, count_run(run), out, name="nano", int8=int8)
+        words, questions = count_run(run), stock(load_requests())
+        pack(model, run / TOKENIZER, words, questions, out, name="nano", int8=int8)
         record_training(out, {**facts(run, model), "precision": "int8" if int8 else "fp32"})
     typer.echo(f"{out}: nano as `{stage}` left it; now measure it with: assistant evaluate")
 

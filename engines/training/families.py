@@ -118,6 +118,14 @@ class Family:
                         seen.add(said)
                         yield said
 
+    def answered(self) -> Iterator[tuple[str, str]]:
+        """Every wording without frames, row by row, with its answer."""
+        for row in self.rows:
+            answer = self._answer(row)
+            for wording in self.wordings:
+                for text in expand(wording, {**self.slots, **row}):
+                    yield text, answer
+
     def recognise(self, texts: Iterable[str]) -> Iterator[Request]:
         """The requests that any of `texts` (as said, without a frame) are by a wording."""
         columns = {name: [cell for row in self.rows for cell in row[name]] for name in self.rows[0]}
@@ -136,16 +144,21 @@ class Family:
 
     def _request(self, text: str, values: Row) -> Request:
         first = {name: cell[0] for name, cell in values.items()}
-        answer = self.answer.format_map(first)
+        answer = self._answer(values)
         names = [name for accepted in self.accepted for name in _fill_all(accepted, values)]
         return Request(
             text=spoken(text),
-            answer=answer[0].upper() + answer[1:],
+            answer=answer,
             family=self.name,
             kind=self.kind,
             accepted=tuple(spoken(name) for name in names) or (spoken(answer),),
             slots=first,
         )
+
+    def _answer(self, values: Row) -> str:
+        said = {name: cell[0] for name, cell in {**self.slots, **values}.items()}
+        answer = self.answer.format_map(said)
+        return answer[0].upper() + answer[1:]
 
 
 def _squeeze(text: str) -> str:

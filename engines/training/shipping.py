@@ -8,6 +8,7 @@ from pathlib import Path
 from engines.checkpoints import AudioLimits, DecodingDefaults, Manifest
 from engines.export import export_encoder, export_lm
 from engines.nano_model import Nano
+from engines.stock import Questions
 from engines.words import WordModel
 
 PROMPTS = {name: f"{{audio}}<|{name}|>" for name in ("transcribe", "answer", "describe")}
@@ -18,9 +19,16 @@ and four in five of the right ones were above it."""
 
 
 def ship(
-    model: Nano, tokenizer: Path, words: WordModel, folder: Path, *, name: str, int8: bool
+    model: Nano,
+    tokenizer: Path,
+    words: WordModel,
+    stock: Questions,
+    folder: Path,
+    *,
+    name: str,
+    int8: bool,
 ) -> None:
-    """Write the graphs, `tokenizer.json`, `words.npz` and `model.toml` into `folder`.
+    """Write graphs, `tokenizer.json`, `words.npz`, `stock.json` and `model.toml` into `folder`.
 
     The files are made beside it and moved in together; what else the folder holds stays.
     """
@@ -40,6 +48,7 @@ def ship(
         export_lm(model.lm, draft / "lm.onnx", forbidden=forbidden, int8=int8)
         shutil.copy(tokenizer, draft / "tokenizer.json")
         words.write(draft / "words.npz")
+        stock.write(draft / "stock.json")
         Manifest(
             name=name,
             licence="MIT",

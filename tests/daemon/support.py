@@ -28,6 +28,8 @@ class FakeMind:
         self.understood: list[float] = []
         """Seconds of every utterance that was asked about."""
         self.transcribed = 0
+        self.by_heart: dict[str, str] = {}
+        """Answers by question."""
 
     def understand(self, cancel: Cancel, audio: NDArray[np.int16]) -> Understanding:
         self.understood.append(len(audio) / SAMPLE_RATE_HZ)
@@ -39,6 +41,9 @@ class FakeMind:
     def transcribe(self, cancel: Cancel, audio: NDArray[np.int16]) -> str:
         self.transcribed += 1
         return f"{len(audio) / SAMPLE_RATE_HZ:g} seconds"
+
+    def recall(self, text: str) -> str:
+        return self.by_heart.get(text, "")
 
 
 class FakeWorker:

@@ -12,6 +12,7 @@ from assistant.understanding import LENIENCE, MARGIN, SPELLED_LOSS, EngineMind
 from assistant.worker import Cancel, Cancelled
 from engines.diffa import Prefix, Score, TextBlock
 from engines.schedule import Schedule, Threshold
+from engines.stock import Recalled
 from engines.words import Reading
 
 SOUND = np.zeros(16_000, np.int16)
@@ -25,6 +26,8 @@ class FakeEngine:
     likelihood: dict[str, float] = field(default_factory=dict)
     reading: Reading | None = None
     """What it spells, if it does."""
+    recalled: Recalled | None = None
+    """The question that is nearest to what it spells."""
     calls: list[str] = field(default_factory=list)
     schedule: Schedule = field(default_factory=lambda: Schedule(rule=Threshold(0.5), stop_ids=(0,)))
 
@@ -47,6 +50,12 @@ class FakeEngine:
     def read(self, _prefix: Prefix) -> Reading | None:
         return self.reading if self.reading and self.reading.text else None
 
+    def recall(self, _prefix: Prefix) -> Recalled | None:
+        return self.recalled
+
+    def known_answer(self, question: str) -> str:
+        return {"how are you": "Fine."}.get(question, "")
+
     def score(self, texts: Any, prompt: str, prefix: Any) -> list[Score]:
         self.calls.append("score")
         return [Score(0.0, self.likelihood.get(text, -5.0)) for text in texts]
@@ -60,7 +69,7 @@ def mind(engine: FakeEngine, near: list[str], known: set[str] | None = None) -> 
 def test_transcript_and_answer_are_denoised_together_over_one_prefix():
     engine = FakeEngine("light on")
     understood = mind(engine, [], known={"light on"}).understand(Cancel(), SOUND)
-    assert engine.calls == ["encode", "answer+transcribe"]
+    assert engine.calls == ["encode", "transcribe+answer"]
     assert (understood.transcript, understood.answer) == ("light on", "An answer.")
     assert (understood.confidence, understood.passes) == (0.8, 4)
 
@@ -131,6 +140,38 @@ def test_what_a_model_spells_is_read_and_not_denoised():
     assert understood.confidence == pytest.approx(np.exp(-0.5), abs=1e-3)
     assert engine.calls == ["encode", "answer"]
     assert mind(engine, []).transcribe(Cancel(), SOUND) == "who is it"
+
+
+@pytest.mark.parametrize(
+    ("loss", "said", "answer"),
+    [
+        (SPELLED_LOSS - 0.01, "who is it", "It is me."),
+        (SPELLED_LOSS + 0.01, "hoo is it", "An answer."),
+    ],
+)
+def test_a_question_known_by_heart_is_answered_without_a_pass(loss: float, said: str, answer: str):
+    recalled = Recalled("who is it", "It is me.", loss)
+    engine = FakeEngine("", reading=Reading("hoo is it", -2.0, 0.5), recalled=recalled)
+    understood = mind(engine, []).understand(Cancel(), SOUND)
+    assert (understood.transcript, understood.answer) == (said, answer)
+    assert (understood.passes == 0) == (answer == "It is me.")
+
+
+@pytest.mark.parametrize(("loss", "said"), [(0.4, "light on"), (0.6, "who is it")])
+def test_a_plugin_and_a_known_question_are_told_apart_by_the_sound(loss: float, said: str):
+    recalled = Recalled("who is it", "It is me.", 0.5)
+    engine = FakeEngine("", reading=Reading("hoo is it", -2.0, 0.5), recalled=recalled)
+    settings = EngineSettings(threshold=0.8)
+    spelled = [Heard("light on", 0, loss)]
+    listening = EngineMind(engine, lambda *_: [], lambda _: False, settings, lambda _: spelled)
+    assert listening.understand(Cancel(), SOUND).transcript == said
+
+
+def test_words_that_are_a_known_question_are_answered_by_heart():
+    engine = FakeEngine("", reading=Reading("how are you", -2.0, 0.5))
+    assert mind(engine, []).understand(Cancel(), SOUND).answer == "Fine."
+    assert mind(engine, []).recall("How are you?") == "Fine."
+    assert mind(engine, []).recall("Who are you?") == ""
 
 
 def test_a_spelling_of_silence_is_no_sentence_of_a_plugin():

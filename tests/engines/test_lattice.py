@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engines.chains import WILD_COST
-from engines.lattice import LatticeBuilder, Span
+from engines.lattice import UNSAID_LOSS, LatticeBuilder, Span
 from tests.engines.support import alignment
 
 BLANK = 0
@@ -97,6 +97,38 @@ def test_too_few_frames_for_any_sentence_find_none():
     builder.word(start, end, "b")
     builder.accept(end, owner=0)
     assert builder.build().search(spell(2), BLANK, 1) == []
+
+
+def test_words_that_are_nowhere_in_the_sound_can_be_left_out():
+    builder = LatticeBuilder(SPELLING.__getitem__)
+    states = [builder.state() for _ in range(3)]
+    builder.start(states[0])
+    for word in "abcd":
+        builder.word(states[0], states[1], word)
+        builder.word(states[1], states[2], word)
+    builder.accept(states[2], owner=3)
+    whole, frames = builder.build(), spell(1, 0, 5, 0)
+    frames[:, 4] = -50.0
+    fewer = whole.audible(frames)
+    assert set(whole.words) == set("abcd")
+    assert set(fewer.words) == set("abd")
+    assert fewer.search(frames, BLANK, 1) == whole.search(frames, BLANK, 1)
+    nothing = np.full((3, SIZE), -50.0, np.float32)
+    nothing[:, BLANK] = 0.0
+    assert whole.audible(nothing).search(nothing, BLANK, 1) == []
+
+
+def test_what_a_sentence_leaves_unsaid_counts_against_it():
+    builder = LatticeBuilder(SPELLING.__getitem__)
+    start, end = builder.state(), builder.state()
+    builder.start(start)
+    builder.word(start, end, "a")
+    builder.accept(end, owner=0)
+    (short,) = builder.build().search(spell(1), BLANK, 1)
+    assert short.loss == pytest.approx(0.0, abs=1e-5)
+    frames = spell(1, 0, 5)
+    (path,) = builder.build().search(frames, BLANK, 1)
+    assert path.loss == pytest.approx(frames.max(1).sum() - path.total + UNSAID_LOSS / 2, abs=1e-4)
 
 
 def test_a_lattice_without_sentences_finds_none():

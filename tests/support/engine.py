@@ -51,6 +51,9 @@ class SlowMind:
     def transcribe(self, cancel: Cancel, audio: NDArray[np.int16]) -> str:
         return ""
 
+    def recall(self, text: str) -> str:
+        return ""
+
 
 class EngineProcess:
     """One engine, which can be killed."""
