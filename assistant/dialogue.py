@@ -123,16 +123,18 @@ class Dialogue:
     async def ask(self, text: str) -> Reply:
         """Answer words that came as text; the reply is published as if they had been spoken.
 
-        Raises `AssistantError` when no plugin answers, and when the one that does has failed.
+        Raises `AssistantError` when no plugin answers and the model does not know the answer by
+        heart, and when the plugin that answers has failed.
         """
         began = self._clock.now()
-        read = Understanding(text, 1.0, "", passes=0, encode_ms=0.0, decode_ms=0.0)
+        known = self._mind.recall(text)
+        read = Understanding(text, 1.0, known, passes=0, encode_ms=0.0, decode_ms=0.0)
         answered = await self._answerer.answer(self._new_id(), self._site, read, EndReason.TEXT)
-        if answered.result is None:
+        if answered.result is None and not known:
             raise AssistantError(NO_PLUGIN)
         reply = self._publish(answered, total=milliseconds(self._clock.now() - began))
         self._standing.settle()
-        if answered.result.error is not None:
+        if answered.result is not None and answered.result.error is not None:
             raise AssistantError(answered.result.error)
         return reply
 

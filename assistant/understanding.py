@@ -83,7 +83,7 @@ class Mind(Protocol):
         ...
 
     def recall(self, text: str) -> str:
-        """The answer to a question that is known by heart; empty for any other words."""
+        """The answer to a question known by heart, on any thread; empty for any other words."""
         ...
 
 

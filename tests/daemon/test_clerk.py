@@ -59,8 +59,10 @@ async def answered(
     bus: Any = AskedBus(*requests)
     intents = intents or FakeIntents({"what time is it": TIME, "break": BROKEN})
     worker: Any = FakeWorker()
+    mind = FakeMind()
+    mind.by_heart["who is it"] = "It is me."
     dialogue = Dialogue(
-        FakeMind(), intents, bus, worker,
+        mind, intents, bus, worker,
         site="kitchen", settings=EngineSettings(), clock=SystemClock(), new_id=lambda: "turn-1",
     )  # fmt: skip
     nobody: Any = SimpleNamespace()
@@ -86,6 +88,13 @@ async def test_asked_words_are_answered_and_published_as_if_they_had_been_spoken
         ("event", "reply", "turn-1"),
         ("state", "idle", None),
     ]
+
+
+async def test_a_question_that_the_model_knows_by_heart_is_answered():
+    bus, [response] = await answered(Ask(text="who is it"))
+    assert response.status == "ok"
+    assert bus.named("reply") == [("reply", "turn-1", "It is me.")]
+    assert bus.named("event")[0][:2] != ("event", "intent")
 
 
 async def test_words_that_no_plugin_knows_are_an_error_and_no_reply():
