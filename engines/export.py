@@ -38,13 +38,17 @@ class LanguageModelGraph(nn.Module):
         active: Tensor,
         targets: Tensor,
         noise: Tensor,
+        twins: Tensor,
+        guidance: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Run one pass of `ids` [B, L]: a token, or -1 - p for position p of `prefix` [B, P, d].
 
         A position sees those of `past_blocks` [B, S] and `blocks` [B, L] whose number is not
         above its own. `past_k`, `past_v` are [layers, B, H, S, D]. `active` [B, A] indexes
-        into L; `targets` [B, A] and `noise` [B, A, V] are those of `propose_tokens`. Returns
-        tokens [B, A], their log-probabilities, and k, v [layers, B, H, L, D].
+        into L; `targets` [B, A] and `noise` [B, A, V] are those of `propose_tokens`. `twins` [B]
+        is the row with the masked prompt that a row is guided away from, by `guidance` [B]; its
+        own, and 0, where it is not. Returns tokens [B, A], their log-probabilities, and k, v
+        [layers, B, H, L, D].
         """
         size = prefix.shape[-1]
         at = (-1 - ids).clamp(min=0)[..., None].expand(-1, -1, size)
@@ -55,7 +59,9 @@ class LanguageModelGraph(nn.Module):
         mask = seen[:, None, None, :] <= blocks[:, None, :, None]  # [B, 1, L, S + L]
         hidden, k, v = self.model.forward_cached(embeddings, past_k, past_v, positions, mask)
         wanted = hidden.gather(1, active[..., None].expand(-1, -1, size))
-        logits = self.model.logits(wanted) + self.bias
+        logits = self.model.logits(wanted)
+        against = logits.index_select(0, twins)
+        logits = against + (1 + guidance)[:, None, None] * (logits - against) + self.bias
         tokens, log_probability = propose_tokens(logits, targets, noise)
         return tokens, log_probability, k, v
 
@@ -78,6 +84,8 @@ def export_lm(
         torch.zeros(batch, active, dtype=torch.int64),
         torch.full((batch, active), -1),
         torch.zeros(batch, active, config.embedding_size),
+        torch.arange(batch),
+        torch.zeros(batch),
     )
     plain, chosen, kept = {0: "B", 1: "L"}, {0: "B", 1: "A"}, {1: "B", 3: "S"}
     axes = {
@@ -91,6 +99,8 @@ def export_lm(
         "active": chosen,
         "targets": chosen,
         "noise": chosen,
+        "twins": {0: "B"},
+        "guidance": {0: "B"},
     }
     graph = LanguageModelGraph(model, forbidden)
     _export(graph, example, path, inputs=tuple(axes), outputs=LM_OUTPUTS, axes=axes, int8=int8)

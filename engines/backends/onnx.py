@@ -16,17 +16,48 @@ UNSEEN = np.iinfo(np.int64).max
 
 
 @dataclass(slots=True)
-class _State:
-    """A request's context, and the keys and values computed so far."""
+class _Seen:
+    """A context, and the keys and values computed so far."""
 
     ids: Ids
     """The context as the graph wants it: tokens, and -1 - p for prefix position p."""
-    prefix: Floats
-    """Audio embeddings [P, d]; one row of zeros where there are none."""
-    block_length: int
     k: Floats
     """[layers, H, slots, D]."""
     v: Floats
+
+
+@dataclass(slots=True)
+class _State:
+    """A request: what it sees, and under guidance what it sees of a masked prompt."""
+
+    seen: list[_Seen]
+    prefix: Floats
+    """Audio embeddings [P, d]; one row of zeros where there are none."""
+    block_length: int
+    guidance: float
+
+    @property
+    def start(self) -> int:
+        """Slot of the response's first position."""
+        return len(self.seen[0].ids)
+
+    @property
+    def slots(self) -> int:
+        """Positions of context and response."""
+        return self.seen[0].k.shape[2]
+
+
+@dataclass(frozen=True, slots=True)
+class _Lane:
+    """One row of the batch: a query, or its twin with a masked prompt."""
+
+    query: Query
+    seen: _Seen
+
+    @property
+    def state(self) -> _State:
+        state: _State = self.query.state
+        return state
 
 
 def session(path: Path, threads: int, *, cuda: bool = False) -> onnxruntime.InferenceSession:
@@ -65,6 +96,7 @@ class OnnxBackend:
         self._longest = max_sequence_length
         self._session = session(path, threads)
         shapes = {each.name: each.shape for each in self._session.get_inputs()}
+        self._guides = "guidance" in shapes
         try:
             self._layers, _, self._heads, _, self._head_dim = shapes["past_k"]
             self._size, self._vocabulary = shapes["prefix"][-1], shapes["noise"][-1]
@@ -79,59 +111,70 @@ class OnnxBackend:
                 f"{length} positions asked for, the model has {self._longest}; "
                 "shorten the prompt, or ask for fewer tokens"
             )
+        if schedule.cfg_scale and not self._guides:
+            raise RequestError(
+                "this model's lm.onnx knows no classifier-free guidance; export it again"
+            )
+        prompts = [np.array(context.prompt, dtype=np.int64)]
         if schedule.cfg_scale:
-            raise RequestError("classifier-free guidance needs the torch backend")
+            prompts.append(np.full_like(prompts[0], self.mask_id))
         prefix = np.zeros((1, self._size), dtype=np.float32)
-        ids = np.array(context.prompt, dtype=np.int64)
         if context.prefix is not None:
             prefix = np.asarray(context.prefix, dtype=np.float32)
-            ids = np.insert(ids, context.prefix_at, -1 - np.arange(len(prefix)))
+            audio = -1 - np.arange(len(prefix))
+            prompts = [np.insert(ids, context.prefix_at, audio) for ids in prompts]
         shape = (self._layers, self._heads, length, self._head_dim)
-        k, v = (np.zeros(shape, dtype=np.float32) for _ in range(2))
-        return _State(ids, prefix, schedule.block_length, k, v)
+        seen = [_Seen(ids, *(np.zeros(shape, np.float32) for _ in range(2))) for ids in prompts]
+        return _State(seen, prefix, schedule.block_length, schedule.cfg_scale)
 
     def fork(self, state: _State) -> _State:
         """Copy a state."""
-        return _State(state.ids, state.prefix, state.block_length, state.k.copy(), state.v.copy())
+        seen = [_Seen(each.ids, each.k.copy(), each.v.copy()) for each in state.seen]
+        return _State(seen, state.prefix, state.block_length, state.guidance)
 
     def release(self, state: _State) -> None:
         """Do nothing: a state is freed with its last reference."""
 
     def propose(self, queries: Sequence[Query]) -> list[Proposal]:
-        """Run one pass over all queries, padded to the longest."""
-        past = [self._past(query) for query in queries]
-        feeds = self._new(queries) | self._kept(queries, past)
+        """Run one pass over all queries, padded to the longest; guided ones take a second row."""
+        lanes = [_Lane(query, query.state.seen[0]) for query in queries]
+        guided = [row for row, query in enumerate(queries) if query.state.guidance]
+        lanes += [_Lane(queries[row], queries[row].state.seen[1]) for row in guided]
+        feeds = self._new(lanes) | self._kept(lanes)
+        if self._guides:
+            twins, guidance = np.arange(len(lanes)), np.zeros(len(lanes), dtype=np.float32)
+            twins[guided] = np.arange(len(queries), len(lanes))
+            guidance[guided] = [queries[row].state.guidance for row in guided]
+            feeds |= {"twins": twins, "guidance": guidance}
         tokens, log_probability, k, v = self._session.run(None, feeds)
-        proposals = []
-        for row, query in enumerate(queries):
-            count, start = query.end - query.begin, len(query.state.ids)
-            here = slice(start + query.begin, start + query.end)
-            query.state.k[:, :, here] = k[:, row, :, :count]
-            query.state.v[:, :, here] = v[:, row, :, :count]
-            wanted = slice(len(query.active))
-            proposals.append(Proposal(tokens[row, wanted], log_probability[row, wanted]))
-        return proposals
+        for row, lane in enumerate(lanes):
+            begin, end = lane.query.begin, lane.query.end
+            here = slice(lane.state.start + begin, lane.state.start + end)
+            lane.seen.k[:, :, here] = k[:, row, :, : end - begin]
+            lane.seen.v[:, :, here] = v[:, row, :, : end - begin]
+        counts = [len(query.active) for query in queries]
+        return [Proposal(tokens[row, :n], log_probability[row, :n]) for row, n in enumerate(counts)]
 
     def _blocks(self, state: _State, slots: Ids) -> Ids:
         """Return the block number of each slot, -1 for the context; all alike if it matters not."""
         if not self.block_causal:
             return np.zeros_like(slots)
-        return np.maximum((slots - len(state.ids)) // state.block_length, -1)
+        return np.maximum((slots - state.start) // state.block_length, -1)
 
-    def _past(self, query: Query) -> Ids:
+    def _past(self, lane: _Lane) -> Ids:
         """Slots computed earlier that this pass may attend to."""
-        start = len(query.state.ids)
-        before = np.arange(start + query.begin)
+        start = lane.state.start
+        before = np.arange(start + lane.query.begin)
         if self.block_causal:
             return before
-        return np.concatenate([before, np.arange(start + query.end, query.state.k.shape[2])])
+        return np.concatenate([before, np.arange(start + lane.query.end, lane.state.slots)])
 
-    def _new(self, queries: Sequence[Query]) -> dict[str, np.ndarray]:
+    def _new(self, lanes: Sequence[_Lane]) -> dict[str, np.ndarray]:
         """Feed what is computed in this pass."""
-        batch = len(queries)
-        longest = max(query.end - query.begin for query in queries)
-        most = max(1, *(len(query.active) for query in queries))
-        audio = max(len(query.state.prefix) for query in queries)
+        batch = len(lanes)
+        longest = max(lane.query.end - lane.query.begin for lane in lanes)
+        most = max(1, *(len(lane.query.active) for lane in lanes))
+        audio = max(len(lane.state.prefix) for lane in lanes)
         feeds = {
             "ids": np.zeros((batch, longest), dtype=np.int64),
             "positions": np.zeros((batch, longest), dtype=np.int64),
@@ -141,10 +184,11 @@ class OnnxBackend:
             "targets": np.full((batch, most), -1),
             "noise": np.zeros((batch, most, self._vocabulary), dtype=np.float32),
         }
-        for row, query in enumerate(queries):
-            state, count, wanted = query.state, query.end - query.begin, len(query.active)
-            slots = np.arange(count) + len(state.ids) + query.begin
-            whole = np.concatenate([state.ids, query.response])
+        for row, lane in enumerate(lanes):
+            state, query = lane.state, lane.query
+            count, wanted = query.end - query.begin, len(query.active)
+            slots = np.arange(count) + state.start + query.begin
+            whole = np.concatenate([lane.seen.ids, query.response])
             feeds["ids"][row, :count] = whole[slots]
             feeds["positions"][row, :count] = slots
             feeds["blocks"][row, :count] = self._blocks(state, slots)
@@ -156,14 +200,15 @@ class OnnxBackend:
                 feeds["noise"][row, :wanted] = gumbel(query, self._vocabulary)
         return feeds
 
-    def _kept(self, queries: Sequence[Query], past: list[Ids]) -> dict[str, np.ndarray]:
+    def _kept(self, lanes: Sequence[_Lane]) -> dict[str, np.ndarray]:
         """Feed keys and values of earlier passes."""
-        batch, longest = len(queries), max(len(slots) for slots in past)
-        shape = (self._layers, batch, self._heads, longest, self._head_dim)
+        past = [self._past(lane) for lane in lanes]
+        longest = max(map(len, past))
+        shape = (self._layers, len(lanes), self._heads, longest, self._head_dim)
         k, v = (np.zeros(shape, dtype=np.float32) for _ in range(2))
-        blocks = np.full((batch, longest), UNSEEN)
-        for row, (query, slots) in enumerate(zip(queries, past, strict=True)):
-            k[:, row, :, : len(slots)] = query.state.k[:, :, slots]
-            v[:, row, :, : len(slots)] = query.state.v[:, :, slots]
-            blocks[row, : len(slots)] = self._blocks(query.state, slots)
+        blocks = np.full((len(lanes), longest), UNSEEN)
+        for row, (lane, slots) in enumerate(zip(lanes, past, strict=True)):
+            k[:, row, :, : len(slots)] = lane.seen.k[:, :, slots]
+            v[:, row, :, : len(slots)] = lane.seen.v[:, :, slots]
+            blocks[row, : len(slots)] = self._blocks(lane.state, slots)
         return {"past_k": k, "past_v": v, "past_blocks": blocks}

@@ -1,7 +1,7 @@
 """Runs golden vectors of the published reference code through this project's own."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engines.backends import Context
+from engines.backends import Backend, Context
 from engines.backends.torch import TorchBackend
 from engines.checkpoints import CheckpointError
 from engines.decoding import Request, decode
 from engines.features import HOP, log_mel
 from engines.files import read_tensors
+from engines.llada import LLaDA
 from engines.published import Diffa, read_diffa, read_llada
 from engines.schedule import Factor, Rule, Schedule, Steps, Threshold
 
@@ -33,18 +34,21 @@ class Check:
     detail: str
 
 
-def verify(folder: Path, llada: Path | None = None) -> Iterator[Check]:
+def verify(
+    folder: Path, llada: Path | None = None, run: Callable[[LLaDA], Backend] = TorchBackend
+) -> Iterator[Check]:
     """Check a folder laid out as `llada-tiny` or `diffa-tiny`, one vector at a time.
 
-    A DIFFA folder's language model is `llada`, or else the folder beside it that has one. Raises
-    `CheckpointError` for a folder that is neither, or that cannot be read.
+    A DIFFA folder's language model is `llada`, or else the folder beside it that has one; `run`
+    is the backend that decodes with it. Raises `CheckpointError` for a folder that is neither, or
+    that cannot be read.
     """
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such folder; give one with golden vectors")
     if (folder / "diffa").is_dir():
-        return _diffa(folder, llada or _beside(folder.resolve()))
+        return _diffa(folder, llada or _beside(folder.resolve()), run)
     if (folder / "config.json").is_file():
-        return _llada(folder)
+        return _llada(folder, run)
     raise CheckpointError(f"{folder}: neither config.json nor diffa/; give golden vectors")
 
 
@@ -57,9 +61,9 @@ def _beside(folder: Path) -> Path:
     return named if named in found else found[0]
 
 
-def _llada(folder: Path) -> Iterator[Check]:
+def _llada(folder: Path, run: Callable[[LLaDA], Backend]) -> Iterator[Check]:
     model = read_llada(folder)
-    backend = TorchBackend(model)
+    backend = run(model)
     vectors, cases = _read(folder)
     with torch.inference_mode():
         logits = model.logits(model(model.embed(vectors["forward.input_ids"])))
@@ -70,9 +74,9 @@ def _llada(folder: Path) -> Iterator[Check]:
         yield _generate(name, backend, case, vectors, cache=cache)
 
 
-def _diffa(folder: Path, llada: Path) -> Iterator[Check]:
+def _diffa(folder: Path, llada: Path, run: Callable[[LLaDA], Backend]) -> Iterator[Check]:
     model = read_diffa(folder / "diffa", folder / "whisper")
-    backend = TorchBackend(read_llada(llada))
+    backend = run(read_llada(llada))
     vectors, cases = _read(folder)
     yield from _listen(model, vectors)
     for case in cases:
@@ -116,7 +120,7 @@ def _listen(model: Diffa, vectors: Mapping[str, Tensor]) -> Iterator[Check]:
 
 def _generate(
     name: str,
-    backend: TorchBackend,
+    backend: Backend,
     case: Mapping[str, Any],
     vectors: Mapping[str, Tensor],
     *,

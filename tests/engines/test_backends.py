@@ -100,6 +100,22 @@ def test_a_prompt_over_the_context_length_is_refused(backend, request):
         list(decode(request.getfixturevalue(backend), [asked]))
 
 
-def test_guidance_on_onnx_is_refused(on_onnx):
-    with pytest.raises(ValueError, match="needs the torch backend"):
+GUIDED = [
+    Request(Context((2, 7), sound(9)), Schedule(12, 4, Exactly(1), cfg_scale=1.5)),
+    Request(Context((3, 9), sound(5, 1), 1), Schedule(8, 4, Threshold(0.2), cfg_scale=0.5)),
+    Request(Context((5, 6, 7)), Schedule(8, 4, Exactly(2), temperature=0.8, cfg_scale=2.0)),
+    Request(Context((3, 9), sound(5, 1), 1), Schedule(8, 4, Threshold(0.2))),
+]
+
+
+def test_onnx_is_guided_as_torch_is_beside_requests_that_are_not(on_torch, on_onnx):
+    together = responses(on_onnx, [*GUIDED, *REQUESTS])
+    assert together == responses(on_torch, [*GUIDED, *REQUESTS])
+    assert together[: len(GUIDED)] == [responses(on_onnx, [each])[0] for each in GUIDED]
+    assert together[1] != together[3]  # the same request, guided and not
+
+
+def test_a_graph_from_before_guidance_says_so(on_onnx, monkeypatch):
+    monkeypatch.setattr(on_onnx, "_guides", False)
+    with pytest.raises(ValueError, match="knows no classifier-free guidance; export it again"):
         list(decode(on_onnx, [Request(Context((2,)), Schedule(4, 4, cfg_scale=1.0))]))

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from assistant.cli.model import app
 from engines.checkpoints import CheckpointError
 from engines.evaluation.verify import verify
+from engines.published import read_llada
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -23,6 +24,45 @@ def test_every_vector_of_the_reference_is_matched(folder, count):
     checks = list(verify(GOLDEN / folder))
     assert [check for check in checks if not check.passed] == []
     assert len(checks) == count
+
+
+@pytest.fixture(scope="module")
+def on_onnx(tmp_path_factory):
+    """Exports a model and decodes with the graph."""
+    from engines.backends.onnx import OnnxBackend
+    from engines.export import export_lm
+
+    def run(model):
+        path = tmp_path_factory.mktemp("onnx") / "lm.onnx"
+        export_lm(model, path)
+        shape = model.config
+        return OnnxBackend(
+            path,
+            mask_id=shape.mask_token_id,
+            block_causal=False,
+            max_sequence_length=shape.max_sequence_length,
+            threads=1,
+        )
+
+    return run
+
+
+def test_the_exported_graph_decodes_what_the_reference_does_guided_too(on_onnx):
+    llada = on_onnx(read_llada(GOLDEN / "llada-tiny"))
+    checks = {
+        check.name: check
+        for folder in ("llada-tiny", "diffa-tiny")
+        for check in verify(GOLDEN / folder, run=lambda _: llada)
+    }
+    assert [check for check in checks.values() if not check.passed] == []
+    guided = [
+        case.get("name", f"generate.{case.get('case')}")
+        for folder in ("llada-tiny", "diffa-tiny")
+        for case in json.loads((GOLDEN / folder / "cases.json").read_text())
+        if case.get("cfg_scale")
+    ]
+    assert guided
+    assert all(checks[name].passed for name in guided)
 
 
 def test_a_vector_that_does_not_match_is_counted_and_exits_with_1(tmp_path):
