@@ -1,76 +1,85 @@
 """Wordings with their likeliest slots filled in, thousands at once.
 
-The wordings of one template are one text, so that a slot is filled in all of them by one
-`str.replace`.
+The wordings of all templates with the same slots are one text, so that a slot is filled in all of
+them by one `str.replace`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
+from typing import NamedTuple
 
-from rapidfuzz import fuzz
+from assistant.likely import Heard
+from assistant.slots import SlotType
+from assistant.templates import Picks, open_slots
 
-from assistant.templates import Template, open_slots
-
-FRAME_RATIO = 75.0
-"""How alike the words around a free text must be: anything at all may stand in the text."""
 _END = "\n"
-_Likeliest = Callable[[Template], Mapping[str, str]]
-"""Says what was likeliest said for each slot of a template."""
 
 
-def free_text(wording: str, template: Template) -> str:
-    """Name the slot of a wording that takes any words; empty where there is none."""
-    return next((n for n in open_slots(wording) if template.types[n].wildcard), "")
+class Skeleton(NamedTuple):
+    """One wording of a template, its slots still open."""
+
+    owner: int
+    """Index of the template, in the order in which they were given."""
+    picks: Picks
+    text: str
+    slots: tuple[str, ...]
+    """The names of its slots, in order, each once."""
+    wild: str
+    """The first slot that takes any words; empty where there is none."""
+    before: str
+    """What stands before that slot."""
+    after: str
+
+    @classmethod
+    def of(cls, owner: int, picks: Picks, text: str, kinds: Mapping[str, SlotType]) -> "Skeleton":
+        """Look at the slots of `text`, which are of these `kinds`."""
+        slots = tuple(dict.fromkeys(open_slots(text)))
+        wild = next((name for name in slots if kinds[name].wildcard), "")
+        before, _, after = text.partition(f"{{{wild}}}") if wild else (text, "", "")
+        return cls(owner, picks, text, slots, wild, before, after)
+
+    def fill(self, heard: Heard, said: Mapping[str, str]) -> str:
+        """Fill in `said`, but a free text with what was heard in its place, if anything was."""
+        if self.wild:
+            before, after = self.before.format_map(said), self.after.format_map(said)
+            if words := heard.between(before, after):
+                return before + words + after
+        return self.text.format_map(said)
 
 
 class Guesses:
-    """The wordings of one template, made once; those without a free text come first."""
+    """Skeletons with slots of the same names and kinds, made once."""
 
-    def __init__(self, template: Template, wordings: Sequence[str]) -> None:
-        self._template = template
-        self._slots = [name for name in template.slots if not template.types[name].wildcard]
-        wild = [free_text(wording, template) for wording in wordings]
-        self._wild = [name for name in wild if name]
-        plain = wordings[: len(wordings) - len(self._wild)]
-        self._plain = _END.join(plain) if plain else None
-        ends = zip(wordings[len(plain) :], self._wild, strict=True)
-        sides = [wording.partition(f"{{{name}}}") for wording, name in ends]
-        self._before = _END.join(before for before, _, _ in sides)
-        self._after = _END.join(after for _, _, after in sides)
+    def __init__(self, kinds: Mapping[str, SlotType], places: Mapping[int, Skeleton]) -> None:
+        """`places` are where the skeletons stand among all."""
+        plain = {place: each for place, each in places.items() if not each.wild}
+        free = {place: each for place, each in places.items() if each.wild}
+        self.places = [*plain, *free]
+        """Where each guess belongs."""
+        self._kinds = kinds
+        self._plain = _END.join(each.text for each in plain.values()) if plain else None
+        befores = {each.before: None for each in free.values()}
+        afters = {each.after: None for each in free.values()}
+        self._before, self._after = _END.join(befores), _END.join(afters)
+        first, last = list(befores).index, list(afters).index
+        self._free = [(first(s.before), last(s.after), s.wild) for s in free.values()]
 
-    def fill(self, heard: Sequence[str], likeliest: _Likeliest) -> list[str]:
-        """Fill every wording, in order; a free text with the words of `heard` in its place."""
-        said = likeliest(self._template)
+    def fill(self, heard: Heard) -> list[str]:
+        """Fill every skeleton; a free text with what was heard in its place, if anything was."""
+        said = heard.likeliest(self._kinds)
         guesses = [] if self._plain is None else self._put(self._plain, said).split(_END)
-        if not self._wild:
+        if not self._free:
             return guesses
         befores = self._put(self._before, said).split(_END)
         afters = self._put(self._after, said).split(_END)
-        starts = {side: _start(heard, side.split()) for side in set(befores)}
-        ends = {side: _end(heard, side.split()) for side in set(afters)}
-        for before, after, wild in zip(befores, afters, self._wild, strict=True):
-            start, end = starts[before], ends[after]
+        starts, ends = heard.starts(befores), heard.ends(afters)
+        for first, last, wild in self._free:
+            start, end = starts[first], ends[last]
             fits = start is not None and end is not None and start < end
-            guesses.append(before + (" ".join(heard[start:end]) if fits else said[wild]) + after)
+            words = " ".join(heard.words[start:end]) if fits else said[wild]
+            guesses.append(befores[first] + words + afters[last])
         return guesses
 
     def _put(self, text: str, said: Mapping[str, str]) -> str:
-        for name in self._slots:
-            text = text.replace(f"{{{name}}}", said[name])
+        for name, value in said.items():
+            text = text.replace(f"{{{name}}}", value)
         return text
-
-
-def _start(heard: Sequence[str], words: Sequence[str]) -> int | None:
-    """Where a free text begins after `words`; None if other words were heard before it."""
-    place = len(words)
-    return place if alike(" ".join(heard[:place]), " ".join(words)) else None
-
-
-def _end(heard: Sequence[str], words: Sequence[str]) -> int | None:
-    """Where a free text ends before `words`; None if other words were heard after it."""
-    place = len(heard) - len(words)
-    return place if alike(" ".join(heard[max(0, place) :]), " ".join(words)) else None
-
-
-def alike(left: str, right: str) -> bool:
-    """Whether these may be the same words."""
-    return left == right or fuzz.ratio(left, right) >= FRAME_RATIO

@@ -5,8 +5,10 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from assistant.matching import Matcher
+from assistant.plugin import Plugin, Turn
 
 _CHAT = (
     "what is the capital of france",
@@ -16,6 +18,13 @@ _CHAT = (
     "i think that we should go to the sea on sunday",
 )
 _VOWELS = "aeiou"
+_DEEDS = ("start", "clean", "check", "fill", "empty", "lock", "water", "book", "order", "repair")
+_THINGS = (
+    *("dishwasher", "aquarium", "vacuum robot", "garden hose", "mailbox", "oven", "sauna"),
+    *("bird feeder", "car", "greenhouse"),
+)
+_Place = Literal["kitchen", "garden", "cellar", "attic", "garage", "hall"]
+MAX_MADE_UP = len(_DEEDS) * len(_THINGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +35,22 @@ class MatchTimes:
     count: int
     p50_ms: float
     p99_ms: float
+
+
+def crowd(count: int) -> Plugin:
+    """Make a plugin with `count` more templates, up to `MAX_MADE_UP`, to match against."""
+    plugin = Plugin("crowd")
+    pairs = itertools.islice(itertools.product(_DEEDS, _THINGS), count)
+
+    async def handle(turn: Turn, place: _Place = "kitchen", minutes: int = 0) -> None:
+        """Decline."""
+
+    templates = (
+        f"{deed} [up] [the|my] {thing} [in the {{place}}] [in {{minutes}} minutes|now]"
+        for deed, thing in pairs
+    )
+    plugin.intent(*templates)(handle)
+    return plugin
 
 
 def bench_match(matcher: Matcher, count: int, seed: int = 0) -> Iterator[MatchTimes]:

@@ -1,26 +1,29 @@
 """Sentences near a mis-heard transcript, found over all wordings of all templates."""
 
-import itertools
 import random
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from rapidfuzz import fuzz, process
 from rapidfuzz.distance import Levenshtein
 
 from assistant import spoken
-from assistant.guesses import Guesses, alike, free_text
+from assistant.guesses import Guesses, Skeleton
+from assistant.likely import Heard, Kinds
 from assistant.slots import SlotType
 from assistant.templates import Picks, Template, open_slots
 
 MAX_SKELETONS = 6000
 """Wordings kept over all templates; a template with more gives a random part of its own."""
+_MAX_CLIMBED = 1024
+"""Other wordings that are remembered: the same are often tried again."""
 _MIN_RATIO = 55.0
 _MAX_WORDS = 32
 _SHORTLIST = 24
 _CLIMBS = 4
-_FILLS = 4
 _MAX_COMBINATIONS = 32
 _SAME_WORD_RATIO = 60.0
 _FILLER = frozenset(
@@ -40,10 +43,8 @@ class Near(NamedTuple):
     """Index of the template, in the order in which they were given."""
 
 
-class _Skeleton(NamedTuple):
-    text: str
-    owner: int
-    picks: Picks
+_Tried = dict[tuple[int, Picks], tuple[float, Skeleton]]
+"""Skeletons by their owner and picks, and how near each is with its likeliest values."""
 
 
 class Nearby:
@@ -51,15 +52,20 @@ class Nearby:
 
     def __init__(self, templates: Sequence[Template], seed: int = 0) -> None:
         self._templates = templates
+        self._slots = [{name: each.types[name] for name in each.slots} for each in templates]
+        self._kinds = Kinds(kind for slots in self._slots for kind in slots.values())
+        alike = [frozenset((n, id(kind)) for n, kind in slots.items()) for slots in self._slots]
+        self._groups = [alike.index(each) for each in alike]
+        self._climbed = lru_cache(_MAX_CLIMBED)(self._write)
         share = max(16, MAX_SKELETONS // max(1, len(templates)))
         rng = random.Random(seed)  # noqa: S311 - a fair choice, not a secret
-        self._skeletons: list[_Skeleton] = []
-        self._guesses: list[Guesses] = []
+        self._skeletons: list[Skeleton] = []
         for owner, template in enumerate(templates):
-            found = template.skeletons(share, rng)
-            texts = sorted(found, key=lambda text: bool(free_text(text, template)))
-            self._skeletons += [_Skeleton(text, owner, found[text]) for text in texts]
-            self._guesses.append(Guesses(template, texts))
+            drawn = template.skeletons(share, rng).items()
+            made = [Skeleton.of(owner, picks, text, self._slots[owner]) for text, picks in drawn]
+            self._skeletons += sorted(made, key=lambda each: bool(each.wild))
+        self._guesses = list(self._alike())
+        self._places = np.array([each for some in self._guesses for each in some.places], np.intp)
 
     def near(self, text: str, limit: int) -> list[Near]:
         """Return up to `limit` sentences near `text` (`spoken.normalise` form), nearest first.
@@ -67,13 +73,12 @@ class Nearby:
         The nearest known wordings are improved choice by choice, then their slots are filled with
         every combination of likely values.
         """
-        if not 0 < len(text.split()) <= _MAX_WORDS:
+        if not 0 < len(text.split()) <= _MAX_WORDS or not self._skeletons:
             return []
-        heard = _Heard(text)
+        heard = Heard(text, self._kinds)
         owners: dict[str, int] = {}
-        for skeleton in self._wordings(heard):
-            for sentence in heard.fill_all(skeleton.text, self._templates[skeleton.owner]):
-                owners.setdefault(sentence, skeleton.owner)
+        for sentence, owner in self._fill_all(self._wordings(heard), heard):
+            owners.setdefault(sentence, owner)
         best = process.extract(text, list(owners), scorer=fuzz.ratio, limit=2 * limit)
         found: dict[str, Near] = {}
         for sentence, _, _ in best:
@@ -83,92 +88,103 @@ class Nearby:
                 found.setdefault(tidy, near)
         return sorted(found.values(), reverse=True)[:limit]
 
-    def _wordings(self, heard: "_Heard") -> list[_Skeleton]:
-        """Shortlist the nearest skeletons, after climbing from the best of each template."""
-        guesses: list[str] = []
-        for each in self._guesses:
-            guesses += each.fill(heard.words, heard.likeliest)
-        ranked = process.extract(
-            heard.text, guesses, scorer=fuzz.ratio, limit=_SHORTLIST, score_cutoff=_MIN_RATIO - 15
-        )
-        tried = {self._skeletons[index]: ratio for _, ratio, index in ranked}
-        tops = {each.owner: each for each in reversed(tried)}
-        for top in list(reversed(tops.values()))[:_CLIMBS]:
-            self._climb(top, heard, tried)
-        return sorted(tried, key=tried.__getitem__, reverse=True)[:_SHORTLIST]
+    def _alike(self) -> Iterable[Guesses]:
+        """Bring together the skeletons whose slots have the same names and kinds."""
+        groups: dict[int, dict[int, Skeleton]] = {}
+        for place, skeleton in enumerate(self._skeletons):
+            groups.setdefault(self._groups[skeleton.owner], {})[place] = skeleton
+        for group in groups.values():
+            yield Guesses(self._slots[next(iter(group.values())).owner], group)
 
-    def _climb(self, best: _Skeleton, heard: "_Heard", tried: dict[_Skeleton, float]) -> None:
+    def _wordings(self, heard: Heard) -> list[Skeleton]:
+        """Shortlist the nearest skeletons, after climbing from the best of each template."""
+        guesses = [guess for some in self._guesses for guess in some.fill(heard)]
+        ratios = np.empty(len(guesses))
+        ratios[self._places] = process.cdist(
+            [heard.text], guesses, scorer=fuzz.ratio, score_cutoff=_MIN_RATIO - 15, dtype=np.float64
+        )[0]
+        tried: _Tried = {}
+        for place in _highest(ratios, _SHORTLIST):
+            skeleton = self._skeletons[place]
+            tried[skeleton.owner, skeleton.picks] = float(ratios[place]), skeleton
+        tops: dict[int, Skeleton] = {}
+        for _, skeleton in tried.values():
+            tops.setdefault(skeleton.owner, skeleton)
+        for top in list(tops.values())[:_CLIMBS]:
+            self._climb(top, heard, tried)
+        ranked = sorted(tried.values(), key=lambda found: found[0], reverse=True)
+        return [skeleton for _, skeleton in ranked[:_SHORTLIST]]
+
+    def _climb(self, best: Skeleton, heard: Heard, tried: _Tried) -> None:
         """Improve a wording one choice after the other; everything tried is kept in `tried`."""
-        template = self._templates[best.owner]
-        for place, choice in enumerate(template.choices):
+        said = heard.likeliest(self._slots[best.owner])
+        ratio, _ = tried[best.owner, best.picks]
+        for place, choice in enumerate(self._templates[best.owner].choices):
             for option in range(len(choice.options)):
                 picks = (*best.picks[:place], option, *best.picks[place + 1 :])
-                text = template.wording(picks)
-                near = _Skeleton(text, best.owner, picks)
-                if text and near not in tried:
-                    guess = heard.fill(text, open_slots(text), template)
-                    tried[near] = fuzz.ratio(heard.text, guess)
-                    if tried[near] > tried[best]:
-                        best = near
+                if (best.owner, picks) in tried:
+                    continue
+                near = self._climbed(best.owner, picks)
+                if near.text:
+                    found = fuzz.ratio(heard.text, near.fill(heard, said))
+                    tried[best.owner, picks] = found, near
+                    if found > ratio:
+                        best, ratio = near, found
+
+    def _write(self, owner: int, picks: Picks) -> Skeleton:
+        text = self._templates[owner].wording(picks)
+        return Skeleton.of(owner, picks, text, self._slots[owner])
+
+    def _fill_all(self, skeletons: Iterable[Skeleton], heard: Heard) -> Iterator[tuple[str, int]]:
+        """Fill the slots with every combination of likely values, up to a bound; with owners."""
+        known: dict[tuple[int, str], list[str]] = {}
+
+        def combine(owner: int, text: str) -> list[str]:
+            key = self._groups[owner], text
+            if key not in known:
+                known[key] = _combine(text, self._slots[owner], heard)
+            return known[key]
+
+        for each in skeletons:
+            before = combine(each.owner, each.before)
+            if not each.wild:
+                yield from ((text, each.owner) for text in before)
+                continue
+            after = combine(each.owner, each.after)
+            values = heard.likely(self._slots[each.owner][each.wild])
+            texts = _around(heard, before, values, after)
+            yield from ((text, each.owner) for text in texts)
 
 
-class _Heard:
-    """One transcript, and what it makes likely for every kind of slot."""
+def _combine(text: str, kinds: Mapping[str, SlotType], heard: Heard) -> list[str]:
+    """Fill `text` with every combination of likely values; that of the last slot changes first."""
+    texts = [text]
+    for name in dict.fromkeys(open_slots(text)):
+        slot, values = f"{{{name}}}", heard.likely(kinds[name])
+        texts = [text.replace(slot, value) for text in texts for value in values]
+        del texts[_MAX_COMBINATIONS:]
+    return texts
 
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.words = text.split()
-        self._likely: dict[int, list[str]] = {}
-        self._likeliest: dict[int, dict[str, str]] = {}
 
-    def fill(self, skeleton: str, slots: Sequence[str], template: Template) -> str:
-        """Fill every slot with its likeliest value."""
-        if not slots:
-            return skeleton
-        return self._complete(skeleton, self.likeliest(template), template, slots)
+def _around(
+    heard: Heard, befores: Sequence[str], values: Sequence[str], afters: Sequence[str]
+) -> Iterator[str]:
+    """Put likely values of a free text between its sides, after what was heard there, if any."""
+    for before in befores[: -(-_MAX_COMBINATIONS // (len(values) * len(afters)))]:
+        for after in afters:
+            if words := heard.between(before, after):
+                yield before + words + after
+        for value in values:
+            for after in afters:
+                yield before + value + after
 
-    def likeliest(self, template: Template) -> dict[str, str]:
-        """Say what was likeliest said for each slot."""
-        if id(template) not in self._likeliest:
-            types = template.types
-            said = {name: self.likely(types[name])[0] for name in template.slots}
-            self._likeliest[id(template)] = said
-        return self._likeliest[id(template)]
 
-    def fill_all(self, skeleton: str, template: Template) -> Iterable[str]:
-        """Fill the slots with every combination of likely values, up to a bound."""
-        slots = list(dict.fromkeys(open_slots(skeleton)))
-        wild = free_text(skeleton, template)
-        options = (self.likely(template.types[name]) for name in slots)
-        for values in itertools.islice(itertools.product(*options), _MAX_COMBINATIONS):
-            said = dict(zip(slots, values, strict=True))
-            if wild:
-                yield self._complete(skeleton, said, template, slots)
-            yield skeleton.format_map(said)
-
-    def likely(self, kind: SlotType) -> list[str]:
-        """Values that were heard as they stand, longest first, then those that sound alike."""
-        if id(kind) not in self._likely:
-            self._likely[id(kind)] = _likely(kind, self.text)
-        return self._likely[id(kind)]
-
-    def _complete(
-        self, skeleton: str, said: dict[str, str], template: Template, slots: Sequence[str]
-    ) -> str:
-        """Fill in `said`, but a free text with what was heard in its place, if anything was."""
-        for wild in slots:
-            if template.types[wild].wildcard:
-                break
-        else:
-            return skeleton.format_map(said)
-        before, _, after = skeleton.partition(f"{{{wild}}}")
-        before, after = before.format_map(said), after.format_map(said)
-        start, end = len(before.split()), len(self.words) - len(after.split())
-        if start >= end:
-            return before + said[wild] + after
-        heads, tails = " ".join(self.words[:start]), " ".join(self.words[end:])
-        fits = alike(heads, before.strip()) and alike(tails, after.strip())
-        return before + (" ".join(self.words[start:end]) if fits else said[wild]) + after
+def _highest(ratios: NDArray[np.float64], count: int) -> list[int]:
+    """Places of the `count` highest that are not zero, the highest first, then by place."""
+    least = np.partition(ratios, -count)[-count] if len(ratios) > count else 0.0
+    places = np.flatnonzero((ratios >= least) & (ratios > 0.0))
+    order = np.argsort(-ratios[places], kind="stable")
+    return [int(place) for place in places[order][:count]]
 
 
 def plausible(heard: str, sentence: str) -> bool:
@@ -216,22 +232,3 @@ def _stretches(left: list[str], right: list[str]) -> list[_Stretch]:
         else:
             joined.append(_Stretch(op.src_start, op.src_end, op.dest_start, op.dest_end))
     return joined
-
-
-def _likely(kind: SlotType, text: str) -> list[str]:
-    """Values that are in `text` as they stand, longest first, then those that sound like it."""
-    key = text.replace("'", "")
-    spans = (found[0] for found in re.finditer(rf"\b(?:{kind.pattern})", key))
-    exact = [span for span in spans if _reads(kind, span)]
-    scored = process.extract(key, kind.values, scorer=fuzz.partial_ratio, limit=3 * _FILLS)
-    similar = sorted(scored, key=lambda item: (round(item[1]), len(item[0])), reverse=True)
-    exact.sort(key=len, reverse=True)
-    return list(dict.fromkeys([*exact, *(value for value, _, _ in similar)]))[:_FILLS]
-
-
-def _reads(kind: SlotType, words: str) -> bool:
-    try:
-        kind.parse(words)
-    except Exception:  # noqa: BLE001 - a plugin's converter may raise anything
-        return False
-    return True

@@ -178,7 +178,7 @@ def _annotated(base: Any, notes: list[Any], config: object) -> SlotType:
                 return _listed(base, words(config) if callable(words) else words)
             case Range(low=low, high=high):
                 return _decimals(low, high) if base is float else _whole(int(low), int(high))
-            case Samples(texts=texts):
+            case Samples(texts=texts) if texts:
                 return replace(slot_type(base, config), values=texts)
             case _:
                 continue

@@ -238,9 +238,16 @@ def _part_of_day(hour: int) -> str:
     return "at night"
 
 
+_ARTICLE = re.compile(r"\ban? ")
+_TWO_ARTICLES = re.compile(r"\ban? (?=an? |half an? )")
+_PLURAL = re.compile(rf"\b(an? {NUMBER} (?:second|minute|hour|day|week))s\b")
+_NOT_AN = re.compile(r"\ban (?!hour|[aeiou])")
+_NOT_A = re.compile(r"\ba (?=hour|[aei]|o(?!n[ce])|un(?!i))")
+
+
 def tidy(sentence: str) -> str:
     """Mend the grammar around filled-in slots: "a five minutes timer", "an timer", "a an hour"."""
-    sentence = re.sub(r"\ban? (?=an? |half an? )", "", sentence)
-    sentence = re.sub(rf"\b(an? {NUMBER} (?:second|minute|hour|day|week))s\b", r"\1", sentence)
-    sentence = re.sub(r"\ban (?!hour|[aeiou])", "a ", sentence)
-    return re.sub(r"\ba (?=hour|[aei]|o(?!n[ce])|un(?!i))", "an ", sentence)
+    if not _ARTICLE.search(sentence):
+        return sentence
+    sentence = _PLURAL.sub(r"\1", _TWO_ARTICLES.sub("", sentence))
+    return _NOT_A.sub("an ", _NOT_AN.sub("a ", sentence))

@@ -8,10 +8,10 @@ import itertools
 import random
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 from hassil.errors import HassilError
 from hassil.expression import (
@@ -33,8 +33,6 @@ from assistant.slots import SlotType, with_endings
 _SPACE = r"(?: |(?<= )|\A|\Z)"
 """A space of the template: none is needed where an optional part before or after was not said."""
 _MAX_DEPTH = 20
-_MAX_WRITTEN = 4096
-"""Wordings of one template that are remembered: the same are looked at in every turn."""
 Picks = tuple[int, ...]
 """One wording: the option taken at each of a template's choices."""
 _PLACEHOLDER = re.compile(r"(\{\w+\})")
@@ -47,7 +45,6 @@ class Template:
     source: str
     tree: Node
     types: Mapping[str, SlotType]
-    _written: dict[Picks, str] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def slots(self) -> frozenset[str]:
@@ -96,12 +93,12 @@ class Template:
 
     def wording(self, picks: Picks) -> str:
         """Write the skeleton that takes option `picks[i]` at `choices[i]`."""
-        if picks not in self._written:
-            if len(self._written) >= _MAX_WRITTEN:
-                self._written.clear()
-            taken = {id(choice): pick for choice, pick in zip(self.choices, picks, strict=True)}
-            self._written[picks] = " ".join(_write(self.tree, taken).split())
-        return self._written[picks]
+        return " ".join(_write(self._outline, picks).split())
+
+    @cached_property
+    def _outline(self) -> "_Outline":
+        places = {id(choice): place for place, choice in enumerate(self.choices)}
+        return _outline(self.tree, places)
 
     def skeletons(self, limit: int, rng: random.Random) -> dict[str, Picks]:
         """List its wordings with open slots: all of them, or up to `limit` drawn at random."""
@@ -149,7 +146,6 @@ def declared_kinds(sources: Iterable[str], rules: Mapping[str, str]) -> dict[str
     return kinds
 
 
-@lru_cache(16_384)
 def open_slots(skeleton: str) -> tuple[str, ...]:
     """Name the slots still open in a skeleton, in order."""
     return tuple(name[1:-1] for name in _PLACEHOLDER.findall(skeleton))
@@ -251,13 +247,34 @@ def _choices(node: Node) -> Iterator[Choice]:
             return
 
 
-def _write(node: Node, taken: Mapping[int, int]) -> str:
+class _Outline(NamedTuple):
+    """A tree made ready to be written out many times."""
+
+    place: int
+    """Where the picks say which of the parts is taken; -1 if all are, one after the other."""
+    parts: "tuple[str | _Outline, ...]"
+
+
+def _outline(node: Node, places: Mapping[int, int]) -> _Outline:
     match node:
         case Text(text):
-            return text
+            return _Outline(-1, (text,))
         case Slot(name):
-            return f" {{{name}}} "
+            return _Outline(-1, (f" {{{name}}} ",))
         case Series(parts):
-            return "".join(_write(part, taken) for part in parts)
+            return _Outline(-1, tuple(_simple(_outline(part, places)) for part in parts))
         case Choice(options):
-            return _write(options[taken[id(node)]], taken)
+            found = tuple(_simple(_outline(option, places)) for option in options)
+            return _Outline(places[id(node)], found)
+
+
+def _simple(outline: _Outline) -> str | _Outline:
+    texts = [part for part in outline.parts if isinstance(part, str)]
+    fixed = outline.place < 0 and len(texts) == len(outline.parts)
+    return "".join(texts) if fixed else outline
+
+
+def _write(outline: _Outline, picks: Picks) -> str:
+    place, parts = outline
+    taken = parts if place < 0 else (parts[picks[place]],)
+    return "".join([part if isinstance(part, str) else _write(part, picks) for part in taken])

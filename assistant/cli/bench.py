@@ -131,21 +131,29 @@ def turn(
     Console().print(table)
 
 
-@app.command(epilog="Example: assistant bench match --sentences 1000")
+@app.command(epilog="Example: assistant bench match --sentences 1000 --templates 200")
 def match(
     sentences: Annotated[int, typer.Option(min=1, help="Sentences of each kind.")] = 500,
+    templates: Annotated[
+        int, typer.Option(min=0, help="Make some up until there are as many; 0 for none.")
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     config: ConfigOption = None,
     assignments: SetOption = None,
 ) -> None:
     """Time how the sentences of the loaded plugins are matched, in milliseconds of a core."""
     settings = settings_from(config, assignments, {})
-    from assistant.intents import Intents
+    from assistant.loading import load_plugins
     from assistant.matching import Matcher
-    from assistant.matching_benchmark import bench_match
+    from assistant.matching_benchmark import MAX_MADE_UP, bench_match, crowd
 
-    intents = Intents.of(settings)
-    matcher = Matcher.of(intents.plugins)
+    plugins, _ = load_plugins(settings.plugins)
+    missing = templates - len(Matcher([bound for each in plugins for bound in each.handlers]))
+    if missing > MAX_MADE_UP:
+        raise UserError(f"--templates {templates}: at most {MAX_MADE_UP} can be made up")
+    if missing > 0:
+        plugins, _ = load_plugins(settings.plugins, [crowd(missing)], plugins)
+    matcher = Matcher.of(plugins)
     rows = list(bench_match(matcher, sentences))
     if as_json:
         report = {

@@ -9,7 +9,7 @@ import pytest
 from assistant.intents import Intents
 from assistant.loading import load_plugins
 from assistant.matching import Matcher
-from assistant.matching_benchmark import bench_match
+from assistant.matching_benchmark import bench_match, crowd
 from assistant.plugin import Choices, Converter, Plugin, Range, Samples, Turn
 from assistant.settings import PluginSettings
 
@@ -247,3 +247,10 @@ def test_the_benchmark_times_every_kind_of_sentence(bundled):
         ("no request", 20),
     ]
     assert all(0 < row.p50_ms <= row.p99_ms for row in rows)
+
+
+def test_the_benchmark_makes_up_templates_that_are_heard():
+    matcher = Matcher([bound for each in make(crowd(49)).plugins for bound in each.handlers])
+    assert len(matcher) == 49
+    assert matcher.exact("check the oven in the attic")[0].slots == {"place": "attic"}
+    assert matcher.fuzzy("chuck the oven in the attic")[0].slots == {"place": "attic"}
