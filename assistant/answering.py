@@ -7,8 +7,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from assistant.answers import HandlerResult
 from assistant.clock import Clock
-from assistant.intents import HandlerResult, Intents
+from assistant.intents import Intents
 from assistant.recent import Recent
 from assistant.turn import EndReason, Reply, Speaker, Timings, Turn
 from assistant.understanding import Mind, Understanding

@@ -3,7 +3,7 @@
 import inspect
 import re
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -49,6 +49,15 @@ class Conversation:
         self._earlier: deque[Earlier] = deque(maxlen=MAX_EARLIER)
         self._last: tuple[Match, float] | None = None
         self._question: _Question | None = None
+        self._only: frozenset[str] | None = None
+
+    def limit(self, intents: Collection[str] | None) -> None:
+        """Want nothing but these intents from now on; None for all."""
+        self._only = None if intents is None else frozenset(intents)
+
+    def wanted(self, matches: list[Match]) -> list[Match]:
+        """Keep those whose intent is wanted."""
+        return [each for each in matches if self._only is None or each.intent in self._only]
 
     @property
     def earlier(self) -> tuple[Earlier, ...]:
@@ -128,14 +137,7 @@ class Conversation:
         return question if question is not None and self._now() <= question.until_s else None
 
 
-def describe(ask: Ask) -> Question:
-    """What others need to know of a question."""
-    then: Any = ask.then
-    name = None if then is None else getattr(then, "__qualname__", type(then).__name__)
-    return Question(tuple(ask.expects), ask.timeout, name)
-
-
-def recall(question: Question, text: str, run: Callable[..., Any]) -> Ask | None:
+def ask_again(question: Question, text: str, run: Callable[..., Any]) -> Ask | None:
     """Ask again what a handler, whose function is `run` here, asked elsewhere.
 
     None where its answer goes to a function that is not at the top of the handler's own file:

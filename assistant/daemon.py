@@ -86,6 +86,7 @@ class Daemon:
         self._load_mind, self._new_id = mind, new_id
         self._supervisor = Supervisor(self._clock)
         self._memory, self._model = Memory(settings.state_folder), DEFAULT_MODEL
+        self._bridge: Bridge | None = None
         self._broker: asyncio.Future[MqttSettings] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> None:
@@ -102,8 +103,7 @@ class Daemon:
                     broker, settings.site, folder, self._clock, outbox,
                     wall_time=self._wall_time, models=tuple(settings.engine.models),
                 )  # fmt: skip
-                if broker.hermes:
-                    Bridge(bus, self._clock)
+                self._bridge = Bridge(bus, self._clock) if broker.hermes else None
                 await self._serve(bus)
 
     async def broker_ready(self) -> MqttSettings:
@@ -167,6 +167,9 @@ class Daemon:
         plugins = tuple(loaded.plugin.name for loaded in intents.plugins)
         health.loaded(model=mind.name, plugins=plugins, config_hash=fingerprint(settings))
         await intents.start(outdoors, threads=True)
+        if self._bridge is not None:
+            site = settings.site
+            self._bridge.connect(partial(intents.limit, site), partial(intents.match, site=site))
         try:
             vitals = Vitals(bus, dialogue, listener, clock, self._wall_time)
             restarts = self._supervisor.restarts

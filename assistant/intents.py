@@ -1,23 +1,21 @@
 """Intents: from words to the handler that answers them, while plugins come and go."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import structlog
 
-from assistant.answers import Ask
+from assistant.answers import Ask, HandlerResult
 from assistant.cast import Cast, Player
-from assistant.conversation import Conversation, describe, recall
+from assistant.conversation import Conversation, ask_again
 from assistant.handling import HandlerFailedError
 from assistant.loading import BoundHandler, LoadedPlugin, LoadProblem, load_plugins
 from assistant.matching import FUZZY_CONFIDENCE, Match, Matcher, Sentence
 from assistant.outside import Outside
 from assistant.settings import Settings
-from assistant.slots import jsonable
 from assistant.talks import Talks
 from assistant.templates import Template
 from assistant.turn import Question, Turn
@@ -25,26 +23,6 @@ from assistant.turn import Question, Turn
 __all__ = ["FUZZY_CONFIDENCE", "HandlerResult", "Intents", "Match", "Reloaded", "Sentence"]
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class HandlerResult:
-    """What a plugin answered to a turn."""
-
-    intent: str
-    slots: Mapping[str, Any]
-    """Ready for JSON: durations in seconds, times as "HH:MM"."""
-    text: str
-    confidence: float
-    ask: Ask | None = None
-    """The follow-up question, when the reply is one; its text is `text`."""
-    error: str | None = None
-    """Why the plugin failed, with file and line; `text` then says so to the user."""
-
-    @property
-    def question(self) -> Question | None:
-        """The follow-up question, as far as others need to know it."""
-        return describe(self.ask) if self.ask is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +103,14 @@ class Intents:
         talk = self._talks.find(site)
         if talk is None:
             return self._matcher.exact(text) or self._matcher.fuzzy(text)
-        answers = talk.answers(text, exact=True)
+        answers = talk.wanted(talk.answers(text, exact=True))
         return (
             [each for each in answers if each.specificity]
-            or self._matcher.exact(text)
+            or talk.wanted(self._matcher.exact(text))
             or answers
-            or talk.continued(text)
-            or talk.answers(text, exact=False)
-            or self._matcher.fuzzy(text)
+            or talk.wanted(talk.continued(text))
+            or talk.wanted(talk.answers(text, exact=False))
+            or talk.wanted(self._matcher.fuzzy(text))
         )
 
     def candidates(self, text: str, limit: int = 16) -> list[str]:
@@ -198,6 +176,10 @@ class Intents:
         if talk := self._talks.find(site):
             talk.speech_began(answers=answers)
 
+    def limit(self, site: str, intents: Collection[str] | None) -> None:
+        """Understand nothing but these intents at `site` from now on; None for all."""
+        self._talks.at(site).limit(intents)
+
     def hearing(self, site: str) -> AbstractContextManager[None]:
         """Match and propose sentences as for `site`, within it and on this thread.
 
@@ -214,14 +196,14 @@ class Intents:
         talk = self._talks.at(turn.site)
         talk.speech_began(answers=answers)
         matches = self.match(turn.transcript, turn.site)
-        alike = (m for m in matches if m.intent == turn.intent and jsonable(m.slots) == turn.slots)
+        alike = (m for m in matches if m.intent == turn.intent and m.told == turn.slots)
         match = next(alike, None)
         player = self._cast.find(match.bound) if match is not None else None
         if match is None or player is None:
             talk.hushed()
             return
         run = match.bound.handler.run
-        ask = recall(question, text, run) if question is not None else None
+        ask = ask_again(question, text, run) if question is not None else None
         talk.replied(match, turn.transcript, text, asks=ask is not None)
         try:
             if ask is not None:
@@ -259,7 +241,7 @@ class Intents:
         if resting is None:
             return None
         text = f"The {resting.bound.plugin} plugin does not work just now."
-        return HandlerResult(resting.intent, jsonable(resting.slots), text, resting.confidence)
+        return HandlerResult(resting.intent, resting.told, text, resting.confidence)
 
     async def _ask(
         self, player: Player, match: Match, turn: Turn, talk: Conversation
@@ -287,8 +269,7 @@ class Intents:
         if not text:
             return None
         talk.replied(match, turn.transcript, text, asks=ask is not None and error is None)
-        slots = jsonable(match.slots)
-        return HandlerResult(match.intent, slots, text, match.confidence, ask, error)
+        return HandlerResult(match.intent, match.told, text, match.confidence, ask, error)
 
 
 def _expect(

@@ -45,6 +45,11 @@ class Match:
         """`plugin.handler`."""
         return self.bound.intent
 
+    @property
+    def told(self) -> dict[str, Any]:
+        """The slots, ready for JSON: durations in seconds, times as "HH:MM"."""
+        return jsonable(self.slots)
+
 
 class Sentence(NamedTuple):
     """One way to say an intent."""

@@ -3,19 +3,25 @@
 import asyncio
 import json
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 from uuid import uuid4
-
-import aiomqtt
-import structlog
-from pydantic import ValidationError
 
 from assistant.clock import Clock
 from assistant.hermes import topics, words
+from assistant.hermes.door import Door
+from assistant.hermes.recogniser import Match, Recogniser
 from assistant.hermes.session import Session, Termination
-from assistant.hermes.wishes import ContinueSession, EndSession, Init, SayWish, StartSession, Wish
+from assistant.hermes.wishes import (
+    ContinueSession,
+    EndSession,
+    Init,
+    Query,
+    SayWish,
+    StartSession,
+    Woken,
+)
 from assistant.mqtt.bus import Bus
 from assistant.mqtt.commands import Cancel, Listen, Say
 from assistant.mqtt.envelope import JSON, Envelope
@@ -28,11 +34,7 @@ WAIT_S = 3.0
 OPEN_S = 5.0
 """A session whose listening has not begun by then is an error: the microphone is muted, or gone."""
 _QUEUED = 8
-_MAX_BYTES = 65_536
 _REASONS = {EndReason.NO_SPEECH: Termination.TIMEOUT}
-
-_log = structlog.get_logger(__name__)
-_W = TypeVar("_W", bound=Wish)
 
 
 class Bridge:
@@ -50,27 +52,46 @@ class Bridge:
         new_id: Callable[[], str] = lambda: uuid4().hex,
     ) -> None:
         """`new_id` names sessions that begin without a turn."""
-        self.refused = 0
-        """Messages that could not be understood."""
         self._bus, self._clock, self._new_id = bus, clock, new_id
         self._site = bus.topics.site
         self._session: Session | None = None
         self._queue: deque[Session] = deque()
         self._own_says: Recent[str, None] = Recent(64)
         """Names of what was told in Hermes from here, and comes back from the broker."""
+        self._own_words: Recent[str, None] = Recent(16)
+        """Turns whose wake word was told in Hermes from here, and comes back, too."""
         self._told: Recent[str, None] = Recent(16)
         """Texts that Hermes knows already, of replies that are still to come."""
         self._timer: asyncio.Task[None] | None = None
+        self._recogniser = Recogniser(self._site, self._tell)
         bus.watch(self)
-        self._listen(topics.START_SESSION, StartSession, self._start)
-        self._listen(topics.CONTINUE_SESSION, ContinueSession, self._continue)
-        self._listen(topics.END_SESSION, EndSession, self._end_by_wish)
-        self._listen(topics.SAY, SayWish, self._say_by_wish)
+        listen = Door(bus, clock).listen
+        listen(topics.START_SESSION, StartSession, self._start)
+        listen(topics.CONTINUE_SESSION, ContinueSession, self._continue)
+        listen(topics.END_SESSION, EndSession, self._end_by_wish)
+        listen(topics.SAY, SayWish, self._say_by_wish)
+        listen(topics.QUERY, Query, self._recogniser.query)
+        listen(topics.WOKEN, Woken, self._wake)
+
+    def connect(
+        self,
+        limit: Callable[[Collection[str] | None], None],
+        match: Callable[[str], Sequence[Match]] | None = None,
+    ) -> None:
+        """Answer queries with the handlers that `match` gives for some words, best first.
+
+        `limit` is told the only intents that may be answered at this site; None for all. Before
+        this, and where there is no `match`, queries are refused.
+        """
+        self._recogniser.connect(limit, match)
 
     def event(self, kind: EventType, turn: str | None, details: Mapping[str, Any]) -> None:
         """Take what happened."""
         session = self._session
-        if kind is EventType.SPEECH_START and turn is not None:
+        if kind is EventType.WAKE and turn is not None:
+            self._own_words.put(turn, None)
+            self._tell(topics.detected("default"), words.woken(self._site, turn))
+        elif kind is EventType.SPEECH_START and turn is not None:
             self._hear(turn)
         elif session is None or turn is None or turn != session.turn:
             return
@@ -144,9 +165,12 @@ class Bridge:
         else:
             self._end(otherwise)
 
+    def _wake(self, wish: Woken) -> None:
+        """Listen, as others have heard a wake word, unless it was heard here."""
+        if wish.session is None or wish.session not in self._own_words:
+            self._bus.obey(Listen())
+
     def _start(self, wish: StartSession) -> None:
-        if wish.site not in {None, self._site}:
-            return
         init = wish.init
         session = Session(
             self._new_id(), wish.custom_data, init.intent_filter, init.send_not_recognized,
@@ -183,6 +207,7 @@ class Bridge:
             return
         session.custom_data = wish.custom_data or session.custom_data
         session.intent_filter = wish.intent_filter
+        self._recogniser.limit(wish.intent_filter)
         session.send_not_recognized = wish.send_not_recognized
         session.opening, session.answered, session.turn = wish.text, False, None
         self._speak_now(session)
@@ -202,7 +227,7 @@ class Bridge:
     def _say_by_wish(self, wish: SayWish) -> None:
         if wish.id is not None and wish.id in self._own_says:
             return
-        if wish.site in {None, self._site} and wish.text:
+        if wish.text:
             self._told.put(wish.text, None)
             self._bus.obey(Say(text=wish.text))
             self._tell(topics.SAID, words.said(self._site, wish.id, wish.session))
@@ -229,11 +254,13 @@ class Bridge:
 
     def _begin(self, session: Session) -> Session:
         self._session = session
+        self._recogniser.limit(session.intent_filter)
         self._tell(topics.STARTED, words.started(session, self._site))
         return session
 
     def _end(self, why: Termination) -> None:
         session, self._session = self._session, None
+        self._recogniser.limit(None)
         self._cancel_timer()
         if session is not None:
             self._tell(topics.ENDED, words.ended(session, self._site, why))
@@ -253,29 +280,6 @@ class Bridge:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-    def _listen(self, topic: str, model: type[_W], obey: Callable[[_W], None]) -> None:
-        def hear(message: aiomqtt.Message) -> None:
-            if message.retain:
-                reason = "it is retained, so it may be old"
-            elif len(message.payload) > _MAX_BYTES:
-                reason = f"{len(message.payload)} bytes, over {_MAX_BYTES}"
-            else:
-                try:
-                    wish = model.model_validate_json(message.payload)
-                except ValidationError as error:
-                    first = error.errors()[0]
-                    place = ".".join(map(str, first["loc"])) or "payload"
-                    reason = f"{place}: {first['msg']}"
-                else:
-                    obey(wish)
-                    return
-            self.refused += 1
-            line = f"refused a message on {topic}: {reason}"
-            _log.warning(line)
-            self._bus.event(EventType.ERROR, message=line)
-
-        self._bus.listen(topic, hear)
 
     def _tell(self, topic: str, payload: words.Payload) -> None:
         body = json.dumps(payload, ensure_ascii=False, default=str).encode()

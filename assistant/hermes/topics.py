@@ -7,6 +7,8 @@ NOT_RECOGNIZED_IN_SESSION = "hermes/dialogueManager/intentNotRecognized"
 START_LISTENING = "hermes/asr/startListening"
 STOP_LISTENING = "hermes/asr/stopListening"
 TEXT_CAPTURED = "hermes/asr/textCaptured"
+PARSED = "hermes/nlu/intentParsed"
+NLU_FAILED = "hermes/error/nlu"
 NOT_RECOGNIZED = "hermes/nlu/intentNotRecognized"
 SAY = "hermes/tts/say"
 SAID = "hermes/tts/sayFinished"
@@ -15,6 +17,13 @@ FAILED = "hermes/error/dialogueManager"
 START_SESSION = "hermes/dialogueManager/startSession"
 CONTINUE_SESSION = "hermes/dialogueManager/continueSession"
 END_SESSION = "hermes/dialogueManager/endSession"
+QUERY = "hermes/nlu/query"
+WOKEN = "hermes/hotword/+/detected"
+
+
+def detected(word: str) -> str:
+    """Where it is told that a wake word was heard."""
+    return f"hermes/hotword/{word}/detected"
 
 
 def intent(name: str) -> str:

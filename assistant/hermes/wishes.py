@@ -7,20 +7,28 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4000)]
 Name = Annotated[str, StringConstraints(max_length=200)]
 
+Filter = Annotated[tuple[Name, ...], Field(max_length=500)] | None
+"""The only intents that are wanted; None for all, and an empty list is none."""
+
 
 class Wish(BaseModel):
     """Something asked for."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
+    site: Name | None = Field(default=None, alias="siteId")
+    """Where; None is everywhere."""
 
-class Init(Wish):
+
+class Init(BaseModel):
     """What a session begins with."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     type: Literal["action", "notification"] = "action"
     text: Words | None = None
     can_be_enqueued: bool = Field(default=True, alias="canBeEnqueued")
-    intent_filter: tuple[Name, ...] | None = Field(default=None, alias="intentFilter")
+    intent_filter: Filter = Field(default=None, alias="intentFilter")
     send_not_recognized: bool = Field(default=False, alias="sendIntentNotRecognized")
 
 
@@ -28,7 +36,6 @@ class StartSession(Wish):
     """Say something, and perhaps listen for an answer."""
 
     init: Init
-    site: Name | None = Field(default=None, alias="siteId")
     custom_data: Any = Field(default=None, alias="customData")
 
 
@@ -37,7 +44,7 @@ class ContinueSession(Wish):
 
     session: Name = Field(alias="sessionId")
     text: Words | None = None
-    intent_filter: tuple[Name, ...] | None = Field(default=None, alias="intentFilter")
+    intent_filter: Filter = Field(default=None, alias="intentFilter")
     send_not_recognized: bool = Field(default=False, alias="sendIntentNotRecognized")
     custom_data: Any = Field(default=None, alias="customData")
 
@@ -54,6 +61,24 @@ class SayWish(Wish):
     """Say something."""
 
     text: Words
-    site: Name | None = Field(default=None, alias="siteId")
     id: Name | None = None
+    session: Name | None = Field(default=None, alias="sessionId")
+
+
+class Query(Wish):
+    """Say which intent some words are."""
+
+    input: Words
+    intent_filter: Filter = Field(default=None, alias="intentFilter")
+    id: Name | None = None
+    session: Name | None = Field(default=None, alias="sessionId")
+    sure: float | None = Field(default=None, alias="asrConfidence")
+    """How probable the words are, where they were heard."""
+    wake_word: Name | None = Field(default=None, alias="wakewordId")
+    custom_data: Any = Field(default=None, alias="customData")
+
+
+class Woken(Wish):
+    """A wake word was heard, or somebody presses a button."""
+
     session: Name | None = Field(default=None, alias="sessionId")

@@ -40,24 +40,42 @@ def captured(session: Session, reply: ReplyPayload) -> Payload:
 
 def recognized(session: Session, reply: ReplyPayload) -> Payload:
     """Tell an intent and its slots."""
+    said, sure = reply.transcript, reply.confidence
     return {
-        "input": reply.transcript,
-        "intent": {"intentName": reply.intent, "confidenceScore": reply.confidence},
-        "slots": _slots(reply.slots, reply.transcript),
+        **parsed(said, reply.intent or "", sure, reply.slots),
+        **heard(said, sure),
         "id": reply.turn,
         **place(session, reply.site),
         "customData": session.custom_data,
-        "asrTokens": [_tokens(reply.transcript, reply.confidence)],
-        "asrConfidence": reply.confidence,
-        "rawInput": reply.transcript,
         "wakewordId": None,
-        "lang": None,
     }
 
 
-def not_recognized(session: Session, site: str, heard: str) -> Payload:
+def parsed(said: str, intent: str, confidence: float, slots: Mapping[str, Any]) -> Payload:
+    """Tell what some words mean."""
+    return {
+        "input": said,
+        "intent": {"intentName": intent, "confidenceScore": confidence},
+        "slots": _slots(slots, said),
+    }
+
+
+def heard(said: str, sure: float) -> Payload:
+    """Tell how the words of an intent were heard."""
+    told = {"asrTokens": [_tokens(said, sure)], "asrConfidence": sure, "rawInput": said}
+    return {**told, "lang": None}
+
+
+def woken(site: str, turn: str) -> Payload:
+    """Tell that the wake word was heard."""
+    model = {"modelId": "default", "modelVersion": "", "modelType": "universal"}
+    about = {"sendAudioCaptured": None, "lang": None, "customData": None}
+    return {**model, "currentSensitivity": 1.0, "siteId": site, "sessionId": turn, **about}
+
+
+def not_recognized(session: Session, site: str, said: str) -> Payload:
     """Tell that no intent fits what was heard."""
-    told = {"input": heard, "id": session.turn, "customData": session.custom_data}
+    told = {"input": said, "id": session.turn, "customData": session.custom_data}
     return {**told, **place(session, site)}
 
 

@@ -32,6 +32,7 @@ SHARE = "$share/engines/"
 """Before a topic: each message goes to one engine only."""
 IN_HAND = 16
 """Utterances that the broker lets an engine have before it acknowledges one."""
+_MOST_INTENTS = 500
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _CHANCE = SystemRandom()
 
@@ -50,6 +51,8 @@ class Delivery:
     """Let the broker forget it; does nothing once the connection it came by is gone."""
     answers: str = ""
     """The turn whose question was open when the speech began, if one was."""
+    only: tuple[str, ...] | None = None
+    """The only intents that may answer; None for all."""
 
 
 class Intake:
@@ -187,7 +190,10 @@ class Intake:
         known = EndReason(ended_by) if ended_by in set(EndReason) else EndReason.SILENCE
         sound = bytes(message.payload or b"")
         answers = answers if _NAME.fullmatch(answers) else ""
-        self._deliveries.put_nowait(Delivery(site, turn, sound, known, acknowledge, answers))
+        wanted = envelope.get("intents")
+        only = None if wanted is None else tuple(wanted.split()[:_MOST_INTENTS])
+        heard = Delivery(site, turn, sound, known, acknowledge, answers, only)
+        self._deliveries.put_nowait(heard)
 
     def _note_answer(self, site: str, envelope: Envelope, message: aiomqtt.Message) -> None:
         """Remember, for a while, what was answered by others; `taken` is no answer."""

@@ -78,6 +78,7 @@ working. It is the dialogue manager, the recogniser and the voice of its site:
 
 | said below `hermes/` | when |
 | --- | --- |
+| `hotword/default/detected` | the wake word was heard |
 | `dialogueManager/sessionStarted`, `asr/startListening` | somebody speaks |
 | `asr/stopListening` | somebody has finished |
 | `asr/textCaptured` | the words are understood |
@@ -93,11 +94,18 @@ working. It is the dialogue manager, the recogniser and the voice of its site:
 | `dialogueManager/continueSession` | it says its text and listens again |
 | `dialogueManager/endSession` | it says its text, if any, and the session ends |
 | `tts/say` | it says the text; `tts/sayFinished` follows |
+| `nlu/query` | `nlu/intentParsed` and `intent/<name>` follow, or `nlu/intentNotRecognized` |
+| `hotword/<any>/detected` | it listens, as after its own wake word |
 
 A message without `siteId` is for every site, one with another `siteId` for none here. `customData`
-comes back in everything said of a session. An `intentFilter` turns other intents into
-`intentNotRecognized`; the plugin has answered by then. Sound (`audioServer`) does not go over the
-broker, and the plugins' sentences are the only ones that are recognised.
+comes back in everything said of a session.
+
+In a session with an `intentFilter` no plugin but those of its intents is asked, also where the
+site is a satellite and an engine answers; an empty list is no intent at all. A query tells what its
+words mean and leaves the deed to whoever asked: no plugin acts on it. Its own `intentFilter` picks
+the best of the intents that it names. A satellite has no plugins, and answers queries with
+`error/nlu`. Of each topic 20 messages a second are taken. Sound (`audioServer`) does not go over
+the broker, and the plugins' sentences are the only ones that are recognised.
 
 ## A shell
 

@@ -120,6 +120,7 @@ class Attendant:
     async def _understand(
         self, delivery: Delivery, audio: NDArray[np.int16], began: float
     ) -> AnswerPayload | None:
+        self._intents.limit(delivery.site, delivery.only)
         self._intents.speech_began(delivery.site, answers=delivery.answers)
         understand = self._answerer.ear(self._mind, delivery.site)
         understood = await self._worker.run(understand, audio)

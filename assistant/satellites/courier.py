@@ -1,7 +1,7 @@
 """A satellite's side of a turn: what is heard goes to an engine, and its answer comes back."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from assistant.mqtt.bus import Bus
 from assistant.mqtt.payloads import EventType, ReplyPayload
 from assistant.mqtt.rooms import AnswerKind, AnswerPayload
 from assistant.satellites.bidding import Bidding
-from assistant.satellites.dispatch import Asked, Dispatch
+from assistant.satellites.dispatch import About, Asked, Dispatch
 from assistant.satellites.opus import encode
 from assistant.settings import SatelliteSettings
 from assistant.standing import Standing
@@ -70,6 +70,7 @@ class Courier:
         """The last question that was asked here."""
         self._answers: Asked | None = None
         """The question that the utterance which is heard now answers."""
+        self._only: tuple[str, ...] | None = None
         self._turn = ""
         self._left_to: str | None = None
         """The satellite that the utterance which is heard now was left to."""
@@ -101,6 +102,10 @@ class Courier:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._standing.settle()
+
+    def limit(self, intents: Collection[str] | None) -> None:
+        """Let nothing but these intents answer from now on; None for all."""
+        self._only = None if intents is None else tuple(intents)
 
     def say(self, text: str) -> None:
         """Say `text` at this site, unasked."""
@@ -155,15 +160,14 @@ class Courier:
         reason, seconds = utterance.ended_by.value, round(utterance.seconds, 2)
         self._bus.event(EventType.SPEECH_END, turn, reason=reason, seconds=seconds)
         self._standing.settle()
-        work = self._answered(turn, utterance, self._answers, self._clock.now())
-        self._start(work, f"turn {turn}")
+        about = About(turn, utterance.ended_by, self._answers, self._only)
+        self._start(self._answered(about, utterance, self._clock.now()), f"turn {turn}")
 
-    async def _answered(
-        self, turn: str, utterance: Utterance, answers: Asked | None, ended_at: float
-    ) -> None:
+    async def _answered(self, about: About, utterance: Utterance, ended_at: float) -> None:
+        turn = about.turn
         try:
             sound = await asyncio.to_thread(encode, utterance.audio)
-            answer = await self.dispatch.ask(turn, sound, utterance.ended_by, answers)
+            answer = await self.dispatch.ask(about, sound)
             if answer is None:
                 self._fail(turn, self.dispatch.why_unanswered())
                 return

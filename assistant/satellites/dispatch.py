@@ -31,6 +31,28 @@ class Asked:
     """By whose plugin."""
 
 
+@dataclass(frozen=True, slots=True)
+class About:
+    """What an engine is told of an utterance, beside its sound."""
+
+    turn: str
+    ended_by: EndReason
+    answers: Asked | None = None
+    """The question that was open when it began."""
+    only: tuple[str, ...] | None = None
+    """The only intents that may answer it; None for all."""
+
+    @property
+    def told(self) -> tuple[tuple[str, str], ...]:
+        """It as user properties."""
+        told = [("schema", "utterance/1"), ("turn", self.turn), ("ended_by", self.ended_by.value)]
+        if self.answers is not None:
+            told.append(("answers", self.answers.turn))
+        if self.only is not None:
+            told.append(("intents", " ".join(self.only)))
+        return tuple(told)
+
+
 @dataclass(slots=True)
 class _Pending:
     """An utterance on its way."""
@@ -77,21 +99,11 @@ class Dispatch:
         """The engines that are there."""
         return frozenset(self._engines)
 
-    async def ask(
-        self, turn: str, sound: bytes, ended_by: EndReason, answers: Asked | None = None
-    ) -> AnswerPayload | None:
-        """Give the answer to one utterance; None when none came within the patience.
-
-        `answers` is the question that was open when the utterance began.
-        """
-        told = [("schema", "utterance/1"), ("turn", turn), ("ended_by", ended_by.value)]
-        asker = None
-        if answers is not None:
-            told.append(("answers", answers.turn))
-            asker = answers.engine if answers.engine in self._engines else None
-        envelope = Envelope(
-            self._patience_s, SOUND, tuple(told), self._bus.topics.answer, turn.encode()
-        )
+    async def ask(self, about: About, sound: bytes) -> AnswerPayload | None:
+        """Give the answer to one utterance; None when none came within the patience."""
+        turn, respond_to, asked = about.turn, self._bus.topics.answer, about.answers
+        envelope = Envelope(self._patience_s, SOUND, about.told, respond_to, turn.encode())
+        asker = asked.engine if asked is not None and asked.engine in self._engines else None
         answer: asyncio.Future[AnswerPayload] = asyncio.get_running_loop().create_future()
         pending = self._pending[turn] = _Pending(sound, envelope, answer, asker)
         deadline = self._clock.now() + self._patience_s

@@ -1,7 +1,7 @@
 """Fakes for the rooms around the dialogue and the daemon."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from assistant.answers import HandlerResult
 from assistant.audio.events import Event
-from assistant.intents import HandlerResult
 from assistant.turn import SAMPLE_RATE_HZ, EndReason, StartReason, Utterance
 from assistant.understanding import Understanding
 from assistant.worker import Cancel
@@ -111,10 +111,14 @@ class FakeIntents:
     """Which question each speech answers; empty for none."""
     overheard: list[tuple[Any, ...]] = field(default_factory=list)
     turns: list[Any] = field(default_factory=list)
+    limits: list[tuple[str, Collection[str] | None]] = field(default_factory=list)
 
     def speech_began(self, site: str, *, answers: str = "") -> None:
         self.began.append(site)
         self.answering.append(answers)
+
+    def limit(self, site: str, intents: Collection[str] | None) -> None:
+        self.limits.append((site, intents))
 
     def hearing(self, site: str) -> AbstractContextManager[None]:
         return nullcontext()

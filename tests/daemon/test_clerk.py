@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 import pytest
 
+from assistant.answers import HandlerResult
 from assistant.audio.source import FRAME_SAMPLES, FileSource, Frame
 from assistant.clerk import Clerk
 from assistant.clock import SystemClock
@@ -19,7 +20,6 @@ from assistant.daemon import Daemon
 from assistant.dialogue import NO_PLUGIN, Dialogue
 from assistant.errors import AssistantError, TransientError, UserError
 from assistant.herald import SilentHerald
-from assistant.intents import HandlerResult
 from assistant.mqtt.asking import ask as ask_for
 from assistant.mqtt.requests import Ask, ChangeSetting, Inquiry, Request, Requester, Response
 from assistant.mqtt.topics import RequestName

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from assistant.answering import NO_ANSWER
+from assistant.answers import HandlerResult
 from assistant.audio.events import Dropped, Ended, Paused, Progress, Resumed, Started
 from assistant.dialogue import Dialogue, new_turn_id
 from assistant.errors import TransientError
-from assistant.intents import HandlerResult
 from assistant.plugin import Ask, Plugin, Turn
 from assistant.settings import EngineSettings
 from assistant.testing import Assistant, FakeClock

@@ -4,6 +4,7 @@ import itertools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,9 +12,11 @@ from typing import Any
 import pytest
 
 from assistant.hermes.bridge import OPEN_S, WAIT_S, Bridge
+from assistant.hermes.door import BURST
 from assistant.mqtt.commands import Cancel, Listen, Say
 from assistant.mqtt.payloads import Activity, EventType, ReplyPayload
 from assistant.mqtt.topics import Topics
+from assistant.testing import Assistant
 from assistant.turn import EndReason, Reply, Turn
 from tests.audio.support import FakeClock, settle
 from tests.support.broker import Mosquitto
@@ -63,7 +66,8 @@ class Stage:
         self.give(verb, json.dumps(wish).encode(), retain=retain)
 
     def give(self, verb: str, payload: bytes, *, retain: bool = False) -> None:
-        message = SimpleNamespace(payload=payload, retain=retain)
+        topic = SimpleNamespace(value=f"hermes/{verb}")
+        message = SimpleNamespace(topic=topic, payload=payload, retain=retain)
         self.bus.hearers[f"hermes/{verb}"](message)
 
     def speak(self, turn: str = "t1") -> None:
@@ -233,6 +237,117 @@ async def test_an_intent_outside_the_filter_is_not_recognized():
     assert "sessionEnded" not in stage.names
 
 
+@dataclass
+class FakeMatch:
+    intent: str
+    told: dict[str, Any] = field(default_factory=lambda: {"name": "lamp"})
+    confidence: float = 0.95
+
+
+def knowing(*intents: str) -> tuple[Stage, list[Any]]:
+    """A bridge whose plugins understand "turn on the lamp" by any of `intents`, best first."""
+    stage, limits = Stage(), []
+    matches = [FakeMatch(each) for each in intents]
+    stage.bridge.connect(limits.append, lambda text: matches if text == "turn on the lamp" else [])
+    return stage, limits
+
+
+async def test_the_intents_of_a_session_are_the_only_ones_that_may_answer_in_it():
+    stage, limits = knowing()
+    init = {"type": "action", "intentFilter": ["clock.time"]}
+    stage.ask("dialogueManager/startSession", init=init)
+    assert limits[-1] == ("clock.time",)
+    stage.speak()
+    stage.end()
+    stage.answer(intent="clock.time")
+    stage.ask("dialogueManager/continueSession", sessionId="s1", intentFilter=["a.b", "c.d"])
+    assert limits[-1] == ("a.b", "c.d")
+    stage.ask("dialogueManager/endSession", sessionId="s1")
+    assert limits[-1] is None
+    stage.speak("t2")
+    assert limits[-1] is None
+
+
+async def test_words_are_parsed_and_nothing_is_done_about_them():
+    stage, _ = knowing("lights.switch")
+    asked = {"input": "turn on the lamp", "id": "q1", "sessionId": "x", "siteId": "kitchen"}
+    stage.ask("nlu/query", **asked, customData="mine", asrConfidence=0.5)
+    parsed = stage.told("nlu/intentParsed")
+    assert parsed["intent"] == {"intentName": "lights.switch", "confidenceScore": 0.95}
+    assert parsed | asked == parsed
+    assert parsed["slots"][0] | {"slotName": "name", "rawValue": "lamp"} == parsed["slots"][0]
+    intent = stage.told("intent/lights.switch")
+    assert intent | parsed == intent
+    assert (intent["customData"], intent["asrConfidence"]) == ("mine", 0.5)
+    assert intent["asrTokens"][0][3]["value"] == "lamp"
+    assert stage.names == ["intentParsed", "lights.switch"]
+    assert stage.bus.obeyed == []
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted", "intent"),
+    [
+        ("turn on the lamp", ["lights.dim"], "lights.dim"),
+        ("turn on the lamp", ["lights.dim", "lights.switch"], "lights.switch"),
+        ("turn on the lamp", ["clock.time"], None),
+        ("turn on the lamp", [], None),
+        ("turn on the lamp", None, "lights.switch"),
+        ("sing a song", None, None),
+    ],
+)
+async def test_a_query_takes_the_best_of_the_intents_that_it_names(said, wanted, intent):
+    stage, _ = knowing("lights.switch", "lights.dim")
+    stage.ask("nlu/query", input=said, intentFilter=wanted, id="q1")
+    if intent is not None:
+        assert stage.names == ["intentParsed", intent]
+    else:
+        told = stage.told("nlu/intentNotRecognized")
+        assert (told["input"], told["id"], told["siteId"]) == (said, "q1", "kitchen")
+        assert len(stage.bus.posted) == 1
+
+
+async def test_a_query_for_another_site_is_none_of_ours_and_without_plugins_it_fails():
+    stage = Stage()
+    stage.ask("nlu/query", input="turn on the lamp", siteId="cellar")
+    assert stage.bus.posted == []
+    stage.ask("nlu/query", input="turn on the lamp", id="q1", sessionId="x")
+    failed = stage.told("error/nlu")
+    assert (failed["sessionId"], failed["context"]) == ("x", "turn on the lamp")
+    assert "ask an engine" in failed["error"]
+
+
+async def test_a_wake_word_is_told_and_that_of_others_is_obeyed():
+    stage = Stage()
+    stage.bridge.event(EventType.WAKE, "t1", {})
+    stage.speak()
+    assert stage.names[:2] == ["detected", "sessionStarted"]
+    told = stage.told("hotword/default/detected")
+    assert told["siteId"] == "kitchen"
+    hear = stage.bus.hearers["hermes/hotword/+/detected"]
+    topic = SimpleNamespace(value="hermes/hotword/button/detected")
+
+    def detected(**payload: Any) -> None:
+        hear(SimpleNamespace(topic=topic, payload=json.dumps(payload).encode(), retain=False))
+
+    detected(**told)
+    detected(modelId="button", siteId="cellar")
+    assert stage.bus.obeyed == []
+    detected(modelId="button", siteId="kitchen")
+    assert stage.bus.obeyed == [Listen()]
+
+
+async def test_a_flood_is_let_through_in_part_and_told_a_few_times():
+    stage, _ = knowing()
+    for _ in range(500):
+        stage.ask("nlu/query", input="sing a song")
+    assert len(stage.bus.posted) == BURST
+    assert 1 <= len(stage.bus.errors) <= 5
+    assert "more than 20 a second" in stage.bus.errors[0]
+    await stage.clock.advance(1)
+    stage.ask("nlu/query", input="sing a song")
+    assert len(stage.bus.posted) == BURST + 1
+
+
 async def test_a_session_that_hears_nothing_is_an_error():
     stage = Stage()
     stage.ask("dialogueManager/startSession", init={"type": "action"})
@@ -308,6 +423,30 @@ async def test_what_is_retained_is_old():
     stage.ask("tts/say", text="Hello.", retain=True)
     assert stage.bus.obeyed == []
     assert "retained" in stage.bus.errors[0]
+
+
+async def test_a_query_of_a_flow_is_parsed_by_the_plugins(
+    broker: Mosquitto, tmp_path: Path, assistant: Assistant
+):
+    intents = await assistant.intents()
+    async with running_bus(broker.settings, tmp_path / "state") as bus:
+        bridge = Bridge(bus, FakeClock())
+        bridge.connect(partial(intents.limit, "kitchen"), partial(intents.match, site="kitchen"))
+        await connected(bus)
+        async with broker.hub("hermes/intent/#", "hermes/nlu/+") as flow:
+            for wanted in (None, ["clock.time"]):
+                query = {"input": "turn off the kitchen light", "intentFilter": wanted}
+                await flow.publish("hermes/nlu/query", json.dumps(query), qos=1)
+            told = {
+                message.topic.value: json.loads(message.payload) for message in await heard(flow, 5)
+            }
+    slots = {
+        slot["slotName"]: slot["value"] for slot in told["hermes/intent/lights.switch"]["slots"]
+    }
+    assert slots["room"] == {"kind": "Custom", "value": "kitchen"}
+    assert told["hermes/nlu/intentParsed"]["intent"]["confidenceScore"] == 1.0
+    assert told["hermes/nlu/intentNotRecognized"]["input"] == "turn off the kitchen light"
+    assert assistant.world.published == []
 
 
 async def test_a_flow_on_a_real_broker(broker: Mosquitto, tmp_path: Path):

@@ -168,3 +168,17 @@ async def test_a_request_is_continued_only_for_a_while(assistant):
     await assistant.hear("turn off the kitchen light")
     await assistant.advance(CONTEXT_S + 1)
     assert (await assistant.hear("and in the bedroom")).intent is None
+
+
+async def test_only_some_intents_may_be_wanted_at_a_site(assistant, brew):
+    intents = await assistant.intents()
+    intents.limit("kitchen", {"clock.time"})
+    turn = await assistant.hear("turn off the kitchen light", site="kitchen")
+    assert (turn.intent, turn.published) == (None, [])
+    assert (await assistant.hear("brew a latte", site="kitchen")).intent is None
+    assert (await assistant.hear("what time is it", site="kitchen")).intent == "clock.time"
+    assert (await assistant.hear("brew a latte", site="attic")).intent == "coffee.brew"
+    intents.limit("kitchen", None)
+    assert (await assistant.hear("brew a latte", site="kitchen")).intent == "coffee.brew"
+    intents.limit("kitchen", ())
+    assert (await assistant.hear("small", site="kitchen")).intent is None

@@ -9,7 +9,8 @@ from typing import Literal
 
 import pytest
 
-from assistant.conversation import SPEAKING_S, describe
+from assistant.answers import describe
+from assistant.conversation import SPEAKING_S
 from assistant.plugin import Ask, Plugin, Turn
 from assistant.settings import PluginSettings
 from assistant.testing import Assistant, HeardTurn

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from assistant.answers import HandlerResult
 from assistant.clock import SystemClock
 from assistant.errors import TransientError
-from assistant.intents import HandlerResult
 from assistant.mqtt.intake import Delivery
 from assistant.mqtt.rooms import NOT_TOLD, AnswerPayload, QuestionPart
 from assistant.plugin import Ask
@@ -59,14 +59,12 @@ class FakeIntake:
     def answered_elsewhere(self, turn: str) -> bool:
         return turn in self.elsewhere
 
-    def deliver(
-        self, turn: str, sound: bytes = SOUND, site: str = "kitchen", answers: str = ""
-    ) -> None:
+    def deliver(self, turn: str, sound: bytes = SOUND, site: str = "kitchen", **more: Any) -> None:
         def acknowledge() -> None:
             self.acknowledged.append(turn)
             self.told.set()
 
-        heard = Delivery(site, turn, sound, EndReason.SILENCE, acknowledge, answers)
+        heard = Delivery(site, turn, sound, EndReason.SILENCE, acknowledge, **more)
         self.queue.put_nowait(heard)
 
     async def until(self, acknowledged: int) -> None:
@@ -194,6 +192,16 @@ async def test_a_question_is_told_with_its_reply_and_the_answer_names_it():
     )
     assert (answered.question, answered.answers) == (None, "t1")
     assert intents.answering == ["", "t1"]
+
+
+async def test_only_the_intents_that_a_satellite_names_may_answer_its_turn():
+    intents = FakeIntents({"what time is it": TIME})
+    async with serving("what time is it", "what time is it", intents=intents) as (intake, _, _):
+        intake.deliver("t1", only=("clock.date",))
+        await intake.until(1)
+        intake.deliver("t2")
+        await intake.until(2)
+    assert intents.limits == [("kitchen", ("clock.date",)), ("kitchen", None)]
 
 
 async def test_what_another_engine_answers_is_noted_once_and_not_what_was_answered_here():

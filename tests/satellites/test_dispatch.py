@@ -13,7 +13,7 @@ from assistant.errors import UserError
 from assistant.herald import SilentHerald
 from assistant.mqtt.topics import Topics
 from assistant.satellites.daemon import Satellite
-from assistant.satellites.dispatch import TAKE_S, Asked, Dispatch
+from assistant.satellites.dispatch import TAKE_S, About, Asked, Dispatch
 from assistant.settings import SatelliteSettings, Settings
 from assistant.turn import EndReason
 from tests.audio.support import FakeClock, settle
@@ -31,6 +31,7 @@ class FakeBus:
     addressees: list[str] = field(default_factory=list)
     """The one engine that each was posted to; empty for any."""
     answers: list[str | None] = field(default_factory=list)
+    intents: list[str | None] = field(default_factory=list)
     hearers: dict[str, Callable[[Any], None]] = field(default_factory=dict)
 
     def listen(self, topic: str, hear: Callable[[Any], None]) -> None:
@@ -43,6 +44,7 @@ class FakeBus:
         self.posted.append(envelope.get("turn"))
         self.addressees.append(engine.removeprefix("/"))
         self.answers.append(envelope.get("answers"))
+        self.intents.append(envelope.get("intents"))
 
 
 class Stage:
@@ -54,8 +56,9 @@ class Stage:
         settings = SatelliteSettings(patience_s=PATIENCE_S)
         self.dispatch = Dispatch(bus, settings, self.clock)
 
-    def ask(self, turn: str = "t1", answers: Asked | None = None) -> asyncio.Task[Any]:
-        return asyncio.create_task(self.dispatch.ask(turn, b"sound", EndReason.SILENCE, answers))
+    def ask(self, turn: str = "t1", **more: Any) -> asyncio.Task[Any]:
+        about = About(turn, EndReason.SILENCE, **more)
+        return asyncio.create_task(self.dispatch.ask(about, b"sound"))
 
     def engine(self, name: str, status: str, *, retain: bool = False) -> None:
         topic = SimpleNamespace(value=f"assistant/{name}/engine")
@@ -171,6 +174,15 @@ async def test_when_that_engine_is_gone_or_does_not_take_it_any_other_gets_it(di
     assert (stage.bus.addressees, stage.bus.answers) == (["e1", ""], ["t0", "t0"])
     stage.say("reply", engine="e2", reply=reply())
     assert (await asked).engine == "e2"
+
+
+async def test_an_engine_is_told_which_intents_may_answer():
+    stage = Stage()
+    tasks = [stage.ask(), stage.ask("t2", only=("a.b", "c.d")), stage.ask("t3", only=())]
+    await settle()
+    assert stage.bus.intents == [None, "a.b c.d", ""]
+    for task in tasks:
+        task.cancel()
 
 
 async def test_an_engine_that_is_not_there_is_not_asked_first():
