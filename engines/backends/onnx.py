@@ -44,7 +44,7 @@ class _State:
     @property
     def slots(self) -> int:
         """Positions of context and response."""
-        return self.seen[0].k.shape[2]
+        return int(self.seen[0].k.shape[2])
 
 
 @dataclass(frozen=True, slots=True)
