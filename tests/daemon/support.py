@@ -84,8 +84,8 @@ class FakeBus:
     def event(self, event_type: Any, turn: str | None = None, **details: Any) -> None:
         self.said.append(("event", event_type.value, turn, details))
 
-    def reply(self, reply: Any) -> None:
-        self.said.append(("reply", reply.turn.id, reply.text))
+    def relay(self, reply: Any) -> None:
+        self.said.append(("reply", reply.turn, reply.text))
 
     def partial(self, turn: str, seq: int, text: str) -> None:
         self.said.append(("partial", turn, seq, text))

@@ -409,11 +409,11 @@ async def test_an_announcement_leaves_the_state_as_it_was():
 async def test_the_reply_tells_how_long_each_stage_took():
     stage = Stage("light on")
     replies = []
-    stage.bus.reply = replies.append
+    stage.bus.relay = replies.append
     await stage.clock.advance(0.7)
     await stage.tell(Started(0.0), Ended(utterance()))
     await stage.end()
-    timings = replies[0].timings
+    timings = replies[0].timings_ms
     assert (timings.endpoint, timings.encode, timings.decode) == (700.0, 1.0, 2.0)
     assert (timings.handle, timings.total, replies[0].passes) == (0.0, 0.0, 3)
 
