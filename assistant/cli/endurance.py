@@ -38,7 +38,8 @@ def soak(
     typer.echo(
         f"{found.turns} turns at {found.turns / found.seconds:.0f} a second: "
         f"memory {first:.1f} MiB, then {last:.1f} MiB; "
-        f"it grows by {found.kib_per_1000_turns:g} KiB in a thousand turns"
+        f"it grows by {found.kib_per_1000_turns:g} KiB in a thousand turns "
+        f"({found.blocks_per_1000_turns:g} of Python's blocks)"
     )
 
 
