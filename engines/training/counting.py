@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from engines.training.corpus import Corpus, CorpusError
-from engines.training.preparation import HUMAN
+from engines.training.preparation import HUMAN, WRITTEN
 from engines.training.runs import RunError, read_pairs
 from engines.words import WordModel
 
 DISCOUNT = 0.75
 """Taken off every count, for the pairs that were never seen (Ney, Essen and Kneser 1994)."""
 MOST_WORDS = 60_000
-HUMAN_TIMES = 20.0
+HUMAN_TIMES = 40.0
 """How often a sentence that a person read counts: there are few, and people speak like that."""
 
 
@@ -27,6 +27,8 @@ class NothingToCountError(RunError):
 def count_run(run: Path) -> WordModel:
     """A model of all that a run reads and hears people say; raises `RunError` without it."""
     counts = {pair.text: 1.0 for pair in read_pairs(run)}
+    if (run / WRITTEN).is_file():
+        counts |= dict.fromkeys((run / WRITTEN).read_text("utf-8").splitlines(), 1.0)
     with suppress(CorpusError):
         for clip in Corpus(run / HUMAN):
             counts[clip.text] = counts.get(clip.text, 0.0) + HUMAN_TIMES

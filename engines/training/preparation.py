@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from gzip import BadGzipFile
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +38,13 @@ from engines.training.speech import (
     human_recordings,
     synthesise,
 )
-from engines.training.text import MAX_WORDS, read_jsonl, sentences, spoken
+from engines.training.text import MAX_WORDS, prose, read_jsonl, sentences, spoken
 from engines.training.vocabulary import train_tokenizer
 
 SPEECH, HUMAN, WORDS = "speech", "human", "words"
 HELD_OUT_SYNTHETIC, HELD_OUT_HUMAN = "heldout_synthetic", "heldout_human"
 HELD_OUT_QUESTIONS = "heldout_questions"
-PAIRS, TOKENIZER = "pairs.jsonl", "tokenizer.json"
+PAIRS, TOKENIZER, WRITTEN = "pairs.jsonl", "tokenizer.json", "written.txt"
 _PROGRESS = "progress.json"
 _SENTENCE_WEIGHT, _TEMPLATE_WEIGHT = 0.15, 1.5
 _TOKENIZER_LIMITS = {
@@ -125,6 +125,9 @@ def _prepare(data: Path, run: Path, stage: SpeechStage, templates: Templates) ->
     if not (run / PAIRS).is_file():
         _pairs(text, run, stage, drawn, said)
     yield Step("pairs", 1, 1, {})
+    if not (run / WRITTEN).is_file():
+        replace_text(run / WRITTEN, "".join(f"{each}\n" for each in _written(text)))
+    yield Step("written", 1, 1, {})
     counts: Mapping[str, int] = {}
     if not (run / HELD_OUT_SYNTHETIC).is_dir():
         with Draft(run / HELD_OUT_SYNTHETIC) as draft:
@@ -265,6 +268,13 @@ def _tokenizer(text: Path, run: Path, stage: SpeechStage) -> None:
     lines += islice(answers.lm_sentences(text), 8000)
     whole = train_tokenizer(lines).to_str(pretty=True)
     replace_text(run / TOKENIZER, whole)
+
+
+def _written(text: Path) -> list[str]:
+    """Distinct sentences as said, for counting which word follows which."""
+    raw = chain((each for _, each in sentences(text)), prose(text))
+    said = dict.fromkeys(spoken(each) for each in raw)
+    return [each for each in said if each and not held_out(each)]
 
 
 def _pairs(

@@ -39,6 +39,7 @@ _CLOCK = re.compile(r"(\d|o'clock)\s*([ap])\.?\s?m\b\.?|\b([ap])\.\s?m\b\.?")
 """a.m. and p.m.: after a number, or written with dots, for "am" alone is a word."""
 _ABBREVIATION = re.compile(r"\b(?:dr|mr|mrs|st|vs|etc)\.")
 _MONEY = re.compile(r"([$£€])\s?(\d+(?:,\d{3})*)(?:\.(\d{2}))?")
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 _CURRENCY = {"$": "dollars", "£": "pounds", "€": "euros"}
 
 
@@ -125,6 +126,16 @@ def sentences(folder: Path) -> Iterator[tuple[str, str]]:
         for who, said in cast("list[tuple[Literal['U', 'S'], str]]", row):
             if who == "U":
                 yield "sgd", said
+
+
+def prose(folder: Path) -> Iterator[str]:
+    """Written sentences that nobody says to an assistant: how English goes, and names."""
+    for row in read_jsonl(folder / "gsm8k-train.jsonl.gz"):
+        yield from _SENTENCE_END.split(row["question"])
+    for row in read_jsonl(folder / "sgd-dialogues.jsonl.gz"):
+        for who, said in cast("list[tuple[Literal['U', 'S'], str]]", row):
+            if who == "S":
+                yield from _SENTENCE_END.split(said)
 
 
 def _home(folder: Path) -> Iterator[tuple[str, str]]:

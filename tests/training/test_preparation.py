@@ -51,6 +51,7 @@ def test_a_run_is_filled_and_a_second_time_costs_nothing(data, tmp_path, stage):
     assert {clip.source for clip in Corpus(run / "speech" / "plugins")} == {"plugins"}
     assert len(Corpus(run / "speech" / "text").clips) == steps["text"].counts["clips"] == 20
     assert {"text", "answer", "weight"} == set(json.loads((run / "pairs.jsonl").open().readline()))
+    assert "ann has two apples" in (run / "written.txt").read_text().splitlines()
     before = written(run)
     list(prepare(data, run, stage, TEMPLATES))
     assert written(run) == before
