@@ -1,6 +1,6 @@
 """One connection to the broker: its session, its version of MQTT, and why it failed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
@@ -17,6 +17,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from assistant.errors import UserError
 from assistant.mqtt.credentials import Credentials, address
 from assistant.mqtt.envelope import Envelope, new_properties
+from assistant.mqtt.message import Message
 from assistant.settings import MqttSettings
 
 _REFUSALS = frozenset({4, 5, 134, 135})
@@ -26,7 +27,8 @@ _UNSUPPORTED_VERSION = frozenset({1, 132})
 _TAKEN_OVER = 142
 _REFUSED_SUBSCRIPTION = range(128, 256)
 """SUBACK codes of a topic one may not listen to."""
-_CALL_TIMEOUT_S = 5.0
+CALL_TIMEOUT_S = 5.0
+"""How long the broker may take to acknowledge anything."""
 _TCP_TIMEOUT_S = 2.0
 _MAX_IN_FLIGHT = 64
 _MAX_QUEUED_IN = 64
@@ -98,6 +100,12 @@ class Connection(aiomqtt.Client):
     """Messages received that nobody fetched in time."""
     protocol = ProtocolVersion.V311
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """Take what aiomqtt's client takes."""
+        super().__init__(*args, **options)
+        self._takers: dict[int, Callable[[], None]] = {}
+        """Who waits for the acknowledgement of a message; bounded by those in flight."""
+
     async def send(
         self, topic: str, payload: bytes, qos: int, retain: bool, envelope: Envelope
     ) -> None:
@@ -105,6 +113,23 @@ class Connection(aiomqtt.Client):
         is_newest = self.protocol is ProtocolVersion.V5
         properties = envelope.properties() if is_newest else None
         await self.publish(topic, payload, qos, retain, properties)
+
+    def post(self, message: Message, taken: Callable[[], None]) -> None:
+        """Publish, and call `taken` once the broker has it; at once where that is not told.
+
+        Raises `MqttError` when there is no way to send it.
+        """
+        is_newest = self.protocol is ProtocolVersion.V5
+        properties = message.envelope.properties() if is_newest else None
+        sent = self._client.publish(
+            message.topic, message.payload, message.qos, message.retain, properties
+        )
+        if sent.rc != paho.MQTT_ERR_SUCCESS:
+            raise aiomqtt.MqttCodeError(sent.rc, "Could not publish message")
+        if sent.is_published():
+            taken()
+        else:
+            self._takers[sent.mid] = taken
 
     async def listen(self, topics: Sequence[str]) -> list[str]:
         """Subscribe to all of them, at least once; gives those that the broker forbids."""
@@ -126,7 +151,10 @@ class Connection(aiomqtt.Client):
     ) -> None:
         if reason_code.is_failure:
             _log.error(f"the MQTT broker took no message: {reason_code}: check its access list")
-        super()._on_publish(client, userdata, mid, reason_code, properties)
+        if taken := self._takers.pop(mid, None):
+            taken()
+        else:
+            super()._on_publish(client, userdata, mid, reason_code, properties)
 
     def _on_socket_register_write(self, client: paho.Client, userdata: Any, sock: Any) -> None:
         del userdata
@@ -162,7 +190,7 @@ def open_client(
         clean_start=not session.expiry_s if is_newest else paho.MQTT_CLEAN_START_FIRST_ONLY,
         properties=_session_properties(session) if is_newest else None,
         keepalive=settings.keepalive_s,
-        timeout=_CALL_TIMEOUT_S,
+        timeout=CALL_TIMEOUT_S,
         max_queued_incoming_messages=_MAX_QUEUED_IN,
     )
     client.protocol = version

@@ -27,13 +27,12 @@ from assistant.mqtt.envelope import Envelope
 from assistant.mqtt.message import Message, unpacked
 from assistant.mqtt.outbox import Outbox
 from assistant.mqtt.topics import Topics
+from assistant.mqtt.window import Window
 from assistant.settings import MqttSettings
 
 _log = structlog.get_logger(__name__)
 
 _CHANCE = SystemRandom()
-_IN_FLIGHT = 16
-"""Messages sent and not yet acknowledged; paho itself sends at most 20."""
 _LIVE_CAPACITY = 64
 _STOP_DRAIN_S = 0.4
 _STOP_FAREWELL_S = 0.3
@@ -235,43 +234,39 @@ class Link:
 
     async def _send(self, client: Connection) -> None:
         """Send in order, a window of messages at a time, whatever is posted or sent."""
-        window = asyncio.Semaphore(_IN_FLIGHT)
-        last = 0
-        async with asyncio.TaskGroup() as flights:
-            while True:
-                self._work.clear()
-                parcels = self._outbox.after(last, _IN_FLIGHT)
-                batch = [unpacked(parcel) for parcel in parcels]
-                batch += self._live
-                self._live.clear()
-                for message in batch:
-                    await window.acquire()
-                    flights.create_task(
-                        self._deliver(client, message, window), name=f"mqtt-send {message.topic}"
-                    )
-                last = parcels[-1].id if parcels else last
-                if self._outbox.checkpoint_due:
-                    flights.create_task(self._outbox.checkpoint(), name="mqtt-checkpoint")
-                if not batch:
-                    self._note_delivery()
-                    await self._work.wait()
-
-    async def _deliver(
-        self, client: Connection, message: Message, window: asyncio.Semaphore
-    ) -> None:
+        window, last = Window(client, self._work), 0
         try:
-            await self._publish(client, message)
-        except (aiomqtt.MqttError, asyncio.CancelledError):
-            if message.parcel_id is None:
-                self._lose(message)
-            raise
+            async with asyncio.TaskGroup() as chores:
+                while True:
+                    self._work.clear()
+                    self._took(window.taken())
+                    # what is said now does not wait for all that was said long ago
+                    room = window.room // 2 if self._live else window.room
+                    for parcel in self._outbox.after(last, room):
+                        window.send(unpacked(parcel))
+                        last = parcel.id
+                    while self._live and window.room:
+                        window.send(self._live.popleft())
+                    if self._outbox.checkpoint_due:
+                        chores.create_task(self._outbox.checkpoint(), name="mqtt-checkpoint")
+                    await window.wait()
         finally:
-            window.release()
-        if message.parcel_id is not None:
-            self._outbox.delete(message.parcel_id)
-            self._note_delivery()
-        if message.done and not message.done.done():
-            message.done.set_result(None)
+            self._took(window.taken())
+            for message in window.left():
+                if message.parcel_id is None:
+                    self._lose(message)
+
+    def _took(self, messages: Sequence[Message]) -> None:
+        """Forget what the broker has; parcels come in the order of their ids, without a gap."""
+        self.counters.published += len(messages)
+        parcels = [each.parcel_id for each in messages if each.parcel_id is not None]
+        if parcels:
+            self._outbox.delete(parcels[0], parcels[-1])
+        for message in messages:
+            if message.done and not message.done.done():
+                message.done.set_result(None)
+        if self._outbox.depth == 0:
+            self._delivered_all.set()
 
     async def _publish(self, client: Connection, message: Message) -> None:
         topic, payload, envelope = message.topic, message.payload, message.envelope
@@ -283,10 +278,6 @@ class Link:
         self.counters.dropped += message.done is not None or not message.retain
         if message.done and not message.done.done():
             message.done.set_exception(aiomqtt.MqttError("there is no connection"))
-
-    def _note_delivery(self) -> None:
-        if self._outbox.depth == 0:
-            self._delivered_all.set()
 
     def _tell(self, failure: Failure) -> None:
         """One line for each new reason; the repetitions are for those who debug."""

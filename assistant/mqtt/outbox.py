@@ -169,9 +169,9 @@ class Outbox:
         if oldest and (oldest[0][0] < too_old or soonest[0][0] < now):
             self.expired += self._remove("posted_at < ? OR expires_at < ?", too_old, now)
 
-    def delete(self, parcel_id: int) -> None:
-        """Forget a message; one that is gone already is no error."""
-        self._remove("id = ?", parcel_id)
+    def delete(self, first: int, last: int | None = None) -> None:
+        """Forget a message, or all from one to another; those gone already are no error."""
+        self._remove("id BETWEEN ? AND ?", first, first if last is None else last)
 
     async def checkpoint(self) -> None:
         """Move the write-ahead log into the file, in a thread of its own."""

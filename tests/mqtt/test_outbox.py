@@ -48,6 +48,16 @@ def test_gives_back_in_order_what_is_not_deleted(tmp_path: Path):
         assert outbox.depth == 3
 
 
+def test_forgets_a_stretch_at_once_and_nothing_around_it(tmp_path: Path):
+    with open_outbox(tmp_path) as outbox:
+        for number in range(5):
+            outbox.append("t", b"%d" % number)
+        _, second, _, fourth, _ = outbox.after(0, 5)
+        outbox.delete(second.id, fourth.id)
+        assert payloads(outbox) == [b"0", b"4"]
+        assert (outbox.depth, outbox.size_bytes) == (2, 2)
+
+
 def test_keeps_everything_over_a_restart_and_never_uses_an_id_again(tmp_path: Path):
     with open_outbox(tmp_path) as outbox:
         outbox.append("t", b"delivered")

@@ -1,0 +1,73 @@
+"""Messages that were sent and that the broker has not taken yet."""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+
+import aiomqtt
+
+from assistant.mqtt.connection import CALL_TIMEOUT_S, Connection
+from assistant.mqtt.message import Message
+
+IN_FLIGHT = 16
+"""Messages sent and not yet acknowledged; paho itself sends at most 20."""
+
+
+@dataclass(slots=True)
+class _Flight:
+    message: Message
+    until_s: float
+    taken: bool = False
+
+
+class Window:
+    """At most `IN_FLIGHT` messages, oldest first.
+
+    No message has a task of its own: a full outbox is a matter of thousands in a second.
+    """
+
+    def __init__(self, client: Connection, wake: asyncio.Event) -> None:
+        """`wake` is set whenever the broker has taken something."""
+        self._client, self._wake = client, wake
+        self._loop = asyncio.get_running_loop()
+        self._flights: deque[_Flight] = deque()
+
+    @property
+    def room(self) -> int:
+        """How many more may be sent now."""
+        return IN_FLIGHT - len(self._flights)
+
+    def send(self, message: Message) -> None:
+        """Send without waiting; raises `MqttError` when there is no way to."""
+        flight = _Flight(message, self._loop.time() + CALL_TIMEOUT_S)
+        self._flights.append(flight)
+
+        def taken() -> None:
+            flight.taken = True
+            self._wake.set()
+
+        self._client.post(message, taken)
+
+    def taken(self) -> list[Message]:
+        """Give the messages that the broker has, and every older one, too."""
+        found = []
+        while self._flights and self._flights[0].taken:
+            found.append(self._flights.popleft().message)
+        return found
+
+    def left(self) -> list[Message]:
+        """Give up the messages of which the broker has said nothing."""
+        left = [flight.message for flight in self._flights if not flight.taken]
+        self._flights.clear()
+        return left
+
+    async def wait(self) -> None:
+        """Wait to be woken; raises `MqttError` when the oldest message is not taken in time."""
+        if not self._flights:
+            await self._wake.wait()
+            return
+        try:
+            async with asyncio.timeout_at(self._flights[0].until_s):
+                await self._wake.wait()
+        except TimeoutError:
+            raise aiomqtt.MqttError("Operation timed out") from None
