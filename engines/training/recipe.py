@@ -27,6 +27,7 @@ from engines.training.runs import (
     check_resumable,
     mixture,
     read_pairs,
+    read_state,
     read_tokenizer,
     read_weights,
 )
@@ -215,21 +216,28 @@ def _shape(run: Path, adapters: Adapters) -> NanoConfig:
 
 def _begin(stage: Stage, run: Path, model: Nano) -> None:
     """Give `model` the weights of the stages before."""
-    if stage == "instruct":
-        path = run / "align.pt"
-        loop.load_weights(model, read_weights(path, "align"), path)
+    if stage == "align":
+        _speller_and_lm(run, model)
+        table = model.lm.model.transformer.wte.weight.detach()
+        # the adapter begins silent, so that the prefix is what the encoder spells
+        nn.init.zeros_(model.speech.semantic_connector.layernorm.weight)
+        model.speech.pieces.weight.data.copy_(table)
+        model.speech.empty.data.copy_(table[model.config.lm.eos_token_id])
         return
+    path = run / "align.pt"
+    loop.load_weights(model, read_weights(path, "align"), path)
+    if read_state(path)["step"] == 0:  # adopted: what was taught since is in its own stages
+        _speller_and_lm(run, model)
+
+
+def _speller_and_lm(run: Path, model: Nano) -> None:
+    """Give `model` what the stages `encoder` and `lm` left."""
     path = run / "encoder.pt"
     speller = read_weights(path, "encoder")
     loop.load_weights(model.speech.encoder, _under("encoder.", speller), path)
     loop.load_weights(model.speech.spelling, _under("head.", speller), path)
     path = run / "lm.pt"
     loop.load_weights(model.lm, read_weights(path, "lm"), path)
-    table = model.lm.model.transformer.wte.weight.detach()
-    # the adapter begins silent, so that the prefix is what the encoder spells
-    nn.init.zeros_(model.speech.semantic_connector.layernorm.weight)
-    model.speech.pieces.weight.data.copy_(table)
-    model.speech.empty.data.copy_(table[model.config.lm.eos_token_id])
 
 
 def _under(prefix: str, weights: dict[str, Tensor]) -> dict[str, Tensor]:

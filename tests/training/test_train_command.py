@@ -220,6 +220,28 @@ def test_a_run_begins_with_the_weights_of_a_shipped_model(trained, tmp_path, int
     assert "is there already" in invoke("train", "adopt", model, run)
 
 
+def test_an_adopted_run_goes_on_with_the_encoder_that_was_taught_since(trained, tmp_path):
+    import torch
+
+    from engines.training.runs import read_state
+
+    model, run = tmp_path / "model", tmp_path / "run"
+    invoke("train", "ship", trained, "--out", model)
+    shutil.copytree(trained, run, ignore=shutil.ignore_patterns("*.pt", "*.jsonl", "heldout_*"))
+    shutil.copy(trained / "pairs.jsonl", run)
+    for corpus in ("speech/text", "human", "words"):
+        if (trained / corpus / "clips.jsonl").is_file():
+            shutil.copy(trained / corpus / "clips.jsonl", run / corpus)
+    invoke("train", "adopt", model, run)
+    adopted = read_state(run / "encoder.pt")["model"]["head.weight"]
+    invoke("train", "encoder", run)
+    taught = read_state(run / "encoder.pt")["model"]["head.weight"]
+    assert not torch.equal(taught, adopted)
+    invoke("train", "instruct", run)
+    instructed = read_state(run / "instruct.pt")["model"]
+    assert torch.equal(instructed["speech.spelling.weight"], taught)
+
+
 def test_a_model_of_another_shape_is_not_adopted(shipped, tmp_path):
     line = invoke("train", "adopt", shipped, tmp_path / "run")
     assert "is not there in the shape" in line
