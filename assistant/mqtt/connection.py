@@ -271,15 +271,3 @@ def _explain_refusal(error: MqttConnectError, broker: str) -> Failure:
         remedy = "satellites and engines need a newer one, others mqtt.protocol = 3.1.1"
         return Failure(f"{broker} does not speak MQTT 5: {remedy}", needs_a_person=True)
     return Failure(f"{broker} refused the connection: {error}")
-
-
-def backoff_s(failures: int, *, needs_a_person: bool = False, chance: float) -> float:
-    """Seconds to wait after `failures` failures before this one; `chance` is between 0 and 1.
-
-    Spread over the whole span, so that many clients do not return at once; short enough that a
-    broker is found again within five seconds, even when the attempt before takes two to fail,
-    unless only a person can help.
-    """
-    if needs_a_person:
-        return 15.0 * (1 + chance)
-    return min(3.0, 0.25 * 2.0 ** min(failures, 8)) * chance

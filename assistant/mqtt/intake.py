@@ -16,12 +16,12 @@ from assistant.mqtt.connection import (
     Connection,
     Failure,
     Session,
-    backoff_s,
     explain,
     open_client,
 )
 from assistant.mqtt.credentials import address, read_credentials
 from assistant.mqtt.envelope import Envelope
+from assistant.mqtt.retries import Retries
 from assistant.mqtt.rooms import AnswerKind, AnswerPayload
 from assistant.mqtt.topics import Topics
 from assistant.recent import Recent
@@ -81,28 +81,21 @@ class Intake:
             raise UserError("satellites.serve needs MQTT 5, which mqtt.protocol rules out")
         self.refused = 0
         """Messages that were no utterances."""
-        self._settings, self._clock, self._chance = settings, clock, chance
+        self._settings = settings
         self._topics = Topics(settings.base_topic, site)
         name = f"{settings.client_id or f'{settings.base_topic}-{site}-{identity}'}-engine"
         self._session = Session(name, self._topics.engine, manual_ack=True, receive_maximum=IN_HAND)
+        self._retries = Retries(clock, chance, name)
         self._refuse = refuse
         self._client: Connection | None = None
         self._deliveries: asyncio.Queue[Delivery] = asyncio.Queue()  # bounded by the session
         self._answered_elsewhere: Recent[str, None] = Recent(4 * IN_HAND)
-        self._told: str | None = None
         self._overhear: Callable[[AnswerPayload], None] = lambda _: None
 
     async def run(self) -> None:
         """Stay connected until cancelled."""
-        failures = 0
         while True:
-            failure = await self._attempt()
-            if failure.reason != self._told:
-                _log.warning(f"{self._session.identifier}: {failure.reason}")
-            self._told = failure.reason
-            person, chance = failure.needs_a_person, self._chance()
-            await self._clock.sleep(backoff_s(failures, needs_a_person=person, chance=chance))
-            failures += 1
+            await self._retries.attempt(self._attempt)
 
     async def deliveries(self) -> AsyncIterator[Delivery]:
         """Every utterance, in order, for ever; meant for one consumer."""
@@ -152,7 +145,7 @@ class Intake:
             await client.publish(self._topics.engine, "online", qos=1, retain=True)
             host, port = address(self._settings)
             _log.info("serving satellites", host=host, port=port)
-            self._told = None
+            self._retries.succeeded()
             async for message in client.messages:
                 self._hear(client, message)
         except asyncio.CancelledError:

@@ -17,7 +17,6 @@ from assistant.mqtt.connection import (
     Dialect,
     Failure,
     Session,
-    backoff_s,
     explain,
     open_client,
 )
@@ -26,6 +25,7 @@ from assistant.mqtt.credentials import address, read_credentials
 from assistant.mqtt.envelope import Envelope
 from assistant.mqtt.message import Message, unpacked
 from assistant.mqtt.outbox import Outbox
+from assistant.mqtt.retries import Retries
 from assistant.mqtt.topics import Topics
 from assistant.mqtt.window import Window
 from assistant.settings import MqttSettings
@@ -36,9 +36,6 @@ _CHANCE = SystemRandom()
 _LIVE_CAPACITY = 64
 _STOP_DRAIN_S = 0.4
 _STOP_FAREWELL_S = 0.3
-_STABLE_S = 5.0
-"""A connection that lasts this long ends a series of failures: two clients with one identity
-would otherwise throw each other out without a pause."""
 
 
 class Link:
@@ -65,13 +62,12 @@ class Link:
         )
         self._dialect = Dialect(settings.protocol)
         self._topics = topics
-        self._clock = clock
         self._outbox = outbox
         self._subscriptions = [*subscriptions]
         self._subscribing: set[asyncio.Task[None]] = set()
         self._greeting = greeting
         self._hear = hear
-        self._chance = chance
+        self._retries = Retries(clock, chance)
         self._client: Connection | None = None
         self._live: deque[Message] = deque()
         self._work = asyncio.Event()
@@ -79,7 +75,6 @@ class Link:
         self._online = asyncio.Event()
         self._tried = asyncio.Event()
         self._first_failure: str | None = None
-        self._told: str | None = None
         self._stopping = False
 
     @property
@@ -150,23 +145,20 @@ class Link:
                 await asyncio.wait({keeper}, timeout=2 * _STOP_FAREWELL_S)
 
     async def _keep_connected(self) -> None:
-        failures = 0
         while not self._stopping:
             if self._outbox.checkpoint_due:
                 await self._outbox.checkpoint()
-            began = self._clock.now()
-            failure = await self._attempt()
-            self._tell(failure)
-            if self._clock.now() - began >= _STABLE_S:
-                failures = 0
-            delay = backoff_s(
-                failures, needs_a_person=failure.needs_a_person, chance=self._chance()
-            )
-            failures += 1
-            await self._clock.sleep(delay)
+            await self._retries.attempt(self._attempt)
 
     async def _attempt(self) -> Failure:
         """Connect and serve until something goes wrong; returns what did."""
+        failure = await self._connect()
+        if not self._tried.is_set():
+            self._first_failure = failure.reason
+            self._tried.set()
+        return failure
+
+    async def _connect(self) -> Failure:
         failure: Failure | None = None
         refused = False
         try:
@@ -181,7 +173,7 @@ class Link:
             failure = None if self._dialect.failed(error) else explain(error, self._settings)
             refused = failure is None
         if refused:
-            return await self._attempt()
+            return await self._connect()
         return failure or explain(aiomqtt.MqttError("the connection ended"), self._settings)
 
     async def _serve(self, client: Connection) -> None:
@@ -211,7 +203,7 @@ class Link:
             await self._publish(client, message)
         await self._publish(client, Message(self._topics.status, b"online", retain=True))
         self.counters.connects += 1
-        self._told = None
+        self._retries.succeeded()
         self._online.set()
         self._tried.set()
         host, port = address(self._settings)
@@ -278,19 +270,6 @@ class Link:
         self.counters.dropped += message.done is not None or not message.retain
         if message.done and not message.done.done():
             message.done.set_exception(aiomqtt.MqttError("there is no connection"))
-
-    def _tell(self, failure: Failure) -> None:
-        """One line for each new reason; the repetitions are for those who debug."""
-        if not self._tried.is_set():
-            self._first_failure = failure.reason
-            self._tried.set()
-        if failure.reason == self._told:
-            _log.debug(failure.reason)
-        elif failure.needs_a_person:
-            _log.error(failure.reason)
-        else:
-            _log.warning(failure.reason)
-        self._told = failure.reason
 
 
 def _first_leaf(error: BaseException) -> BaseException:

@@ -5,14 +5,17 @@ from typing import Any
 
 import aiomqtt
 import pytest
+import structlog
 from aiomqtt.exceptions import MqttConnectError
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
 from assistant.errors import UserError
-from assistant.mqtt.connection import backoff_s, device_id, explain
+from assistant.mqtt.connection import Failure, device_id, explain
 from assistant.mqtt.credentials import address, read_credentials
+from assistant.mqtt.retries import STABLE_S, Retries, backoff_s
 from assistant.settings import MqttSettings
+from tests.audio.support import FakeClock
 from tests.support.broker import Certificates
 
 TAKEN_OVER = ReasonCode(PacketTypes.DISCONNECT, identifier=142)
@@ -121,3 +124,32 @@ def test_waits_longer_each_time_but_finds_a_broker_within_five_seconds():
     assert max(longest) == 3.0
     assert backoff_s(9, chance=0.0) == 0.0
     assert 15 <= backoff_s(0, needs_a_person=True, chance=0.0) <= 30
+
+
+class Patience(FakeClock):
+    """Notes how long it was asked to wait, and waits that long at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waited: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        self.waited.append(seconds)
+
+
+async def test_attempts_come_ever_more_rarely_until_a_connection_has_lasted():
+    clock, lasts_s = Patience(), iter([0, 0, 0, STABLE_S, 0])
+    retries = Retries(clock, lambda: 1.0, "engine")
+
+    async def connect() -> Failure:
+        await clock.advance(next(lasts_s))
+        return Failure("the broker is away")
+
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(4):
+            await retries.attempt(connect)
+        retries.succeeded()
+        await retries.attempt(connect)
+    assert clock.waited == [0.25, 0.5, 1.0, 0.25, 0.5]
+    told = [line["event"] for line in logs if line["log_level"] == "warning"]
+    assert told == ["engine: the broker is away"] * 2
