@@ -240,7 +240,10 @@ class Link:
                     while self._live and window.room:
                         window.send(self._live.popleft())
                     if self._outbox.checkpoint_due:
-                        chores.create_task(self._outbox.checkpoint(), name="mqtt-checkpoint")
+                        chore = chores.create_task(
+                            self._outbox.checkpoint(), name="mqtt-checkpoint"
+                        )
+                        chore.add_done_callback(lambda _: self._work.set())  # it locks the file
                     await window.wait()
         finally:
             self._took(window.taken())

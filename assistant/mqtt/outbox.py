@@ -1,18 +1,18 @@
 """Replies and events on their way to the broker, kept on disk until it has acknowledged them."""
 
 import asyncio
-import fcntl
 import sqlite3
 import time
+from collections import deque
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 import structlog
 
 from assistant.errors import UserError
+from assistant.mqtt.outbox_file import hold, tidy
 from assistant.settings import MqttSettings
 
 _log = structlog.get_logger(__name__)
@@ -34,11 +34,14 @@ _FROM_VERSION_1 = (
 _INDEX = "CREATE INDEX IF NOT EXISTS parcel_expiry ON parcel (expires_at)"
 _INSERT = (
     "INSERT INTO parcel (topic, payload, posted_at, expires_at, envelope)"
-    " VALUES (?, ?, ?, ?, ?) RETURNING id"
+    " VALUES (?, ?, ?, ?, ?) RETURNING length(payload)"
 )
+_DELETE = "DELETE FROM parcel WHERE id BETWEEN ? AND ? RETURNING length(payload)"
+_BUSY_S = 0.1
+"""How long a write waits for a file that is locked: nothing else is done meanwhile."""
+_MAX_POSTPONED = 1024
+"""Writes that wait in memory for a file that stays locked."""
 _SUFFIXES = ("", "-wal", "-shm")
-_LONGEST_LOG_BYTES = 4 << 20
-"""A log that is written without a pause never begins anew by itself; from here on it is made to."""
 _CHECKPOINT_EVERY = 256
 """Statements between two checkpoints: about one megabyte of log."""
 
@@ -61,8 +64,9 @@ class Outbox:
     """A first-in, first-out queue on disk, bounded by count, by size and by age.
 
     A message is on disk when `append` returns, so a crash of the process loses nothing. No method
-    fails because the disk does: that is logged once and the message is counted as dropped. All of
-    it belongs to one thread; only `checkpoint`, which alone waits for the disk, works elsewhere.
+    fails because the disk does: that is logged once and the message is counted as dropped. While
+    the file is locked, what is written waits in memory. All of it belongs to one thread; only
+    `checkpoint`, which alone waits for the disk, works elsewhere.
     """
 
     def __init__(
@@ -89,9 +93,13 @@ class Outbox:
         self._max_age_s = max_age_s
         self._max_bytes = max_bytes
         self._wall_time = wall_time
-        self._failing = False
+        self._failing = self._busy = False
         self._statements = 0
-        self._lock = _lock(folder)
+        self._postponed: deque[tuple[str, tuple[object, ...]]] = deque()
+        """Writes that met a locked file, in order: done before anything else is."""
+        self._unwritten = 0
+        """Messages among them."""
+        self._lock = hold(folder)
         self._depth = self._bytes = 0
         try:
             self._db = self._open()
@@ -118,7 +126,7 @@ class Outbox:
     @property
     def depth(self) -> int:
         """How many messages wait."""
-        return self._depth
+        return self._depth + self._unwritten
 
     @property
     def size_bytes(self) -> int:
@@ -140,12 +148,10 @@ class Outbox:
         now, size = self._wall_time(), len(payload)
         life_s = min(self._max_age_s, self._max_age_s if lifetime_s is None else lifetime_s)
         row = (topic, payload, now, now + life_s, envelope)
-        if size > self._max_bytes or not self._execute(_INSERT, *row):
+        if size > self._max_bytes or not self._write(_INSERT, *row):
             self.dropped += 1
             return
-        self._depth += 1
-        self._bytes += size
-        while self._depth > self._max_count or self._bytes > self._max_bytes:
+        while self.depth > self._max_count or self._bytes > self._max_bytes:
             gone = self._remove("id = (SELECT min(id) FROM parcel)")
             self.dropped += gone
             if not gone:
@@ -154,6 +160,7 @@ class Outbox:
     def after(self, last: int, limit: int) -> list[Parcel]:
         """Give the `limit` oldest messages with an id above `last`, once the expired are gone."""
         now = self._wall_time()
+        self._catch_up()
         self._forget_expired(now)
         query = (
             "SELECT id, topic, payload, envelope, min(expires_at, posted_at + ?) - ?"
@@ -171,15 +178,18 @@ class Outbox:
 
     def delete(self, first: int, last: int | None = None) -> None:
         """Forget a message, or all from one to another; those gone already are no error."""
-        self._remove("id BETWEEN ? AND ?", first, first if last is None else last)
+        self._write(_DELETE, first, first if last is None else last)
 
     async def checkpoint(self) -> None:
         """Move the write-ahead log into the file, in a thread of its own."""
         self._statements = 0
-        await asyncio.to_thread(self._checkpoint)
+        await asyncio.to_thread(tidy, self._path)
 
     def close(self) -> None:
         """Close the file; what waits is kept for the next time."""
+        self._catch_up()
+        if self._postponed:
+            _log.error("the outbox stayed locked", path=str(self._path), lost=self._unwritten)
         self._db.close()
         self._lock.close()
 
@@ -195,7 +205,7 @@ class Outbox:
             return self._connect()
 
     def _connect(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self._path, timeout=1, isolation_level=None)
+        db = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None)
         try:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = NORMAL")
@@ -233,52 +243,52 @@ class Outbox:
         try:
             rows = self._db.execute(sql, values).fetchall()
         except sqlite3.OperationalError as error:
-            if not self._failing:
+            self._busy = error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+            if not (self._failing or self._busy):
                 _log.error("the outbox cannot be used", path=str(self._path), error=str(error))
-            self._failing = True
+            self._failing = not self._busy
             return []
         except sqlite3.DatabaseError as error:
             self._db.close()
             self._move_aside(error)
-            self._db = self._open()
+            self._db, self._busy = self._open(), False
             return []
-        self._failing = False
+        self._failing = self._busy = False
         return rows
 
     def _remove(self, which: str, *values: object) -> int:
+        """Remove what is out of bounds; while the file is locked it stays, and is due again."""
         delete = f"DELETE FROM parcel WHERE {which} RETURNING length(payload)"  # noqa: S608 - only literals from this file
-        sizes = [row[0] for row in self._execute(delete, *values)]
-        self._depth -= len(sizes)
-        self._bytes -= sum(sizes)
-        return len(sizes)
+        return self._count(-1, self._execute(delete, *values))
 
-    def _checkpoint(self) -> None:
-        try:
-            with closing(sqlite3.connect(self._path, timeout=1)) as db:
-                db.execute("PRAGMA wal_checkpoint(PASSIVE)")
-                if Path(f"{self._path}-wal").stat().st_size > _LONGEST_LOG_BYTES:
-                    # after the one before there is little left to copy, so the lock is short
-                    db.execute("PRAGMA busy_timeout = 0")
-                    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        except (sqlite3.Error, OSError) as error:
-            _log.warning("the outbox was not tidied", path=str(self._path), error=str(error))
+    def _write(self, sql: str, *values: object) -> bool:
+        """Insert or delete, later if the file is locked; whether a row is, or will be, there."""
+        self._catch_up()
+        rows = [] if self._postponed else self._execute(sql, *values)
+        if not self._postponed and not self._busy:
+            return self._count(1 if sql is _INSERT else -1, rows) > 0
+        if len(self._postponed) >= _MAX_POSTPONED:
+            return False
+        self._postponed.append((sql, values))
+        self._unwritten += sql is _INSERT
+        return True
 
+    def _catch_up(self) -> None:
+        """Do what was postponed, as far as the file lets us."""
+        while self._postponed:
+            sql, values = self._postponed[0]
+            rows = self._execute(sql, *values)
+            if self._busy:
+                return
+            self._postponed.popleft()
+            is_new = sql is _INSERT
+            self._unwritten -= is_new
+            self.dropped += is_new and not self._count(1, rows)
+            if not is_new:
+                self._count(-1, rows)
 
-def _lock(folder: Path) -> BinaryIO:
-    """Hold `folder` for this process alone, for as long as the returned file is open."""
-    path = folder / "outbox.lock"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        held = path.open("ab")
-    except OSError as error:
-        raise UserError(
-            f"cannot write the state folder {folder}: {error}; set state_folder to one you own"
-        ) from error
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        held.close()
-        raise UserError(
-            f"another assistant uses the state folder {folder}: give each its own (state_folder)"
-        ) from error
-    return held
+    def _count(self, sign: int, rows: list[tuple[Any, ...]]) -> int:
+        """Count rows that came or went, whose sizes these are."""
+        self._depth += sign * len(rows)
+        self._bytes += sign * sum(size for (size,) in rows)
+        return len(rows)

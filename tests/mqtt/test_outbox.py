@@ -5,6 +5,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from structlog.testing import capture_logs
 
 from assistant.errors import UserError
 from assistant.mqtt import outbox as outbox_module
+from assistant.mqtt import outbox_file
 from assistant.mqtt.outbox import Outbox, Parcel
 
 
@@ -73,6 +76,8 @@ def test_keeps_everything_over_a_restart_and_never_uses_an_id_again(tmp_path: Pa
 
 _CRASH = """
 import sys, os, signal
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from assistant.mqtt.outbox import Outbox
 outbox = Outbox(Path(sys.argv[1]), max_count=100, max_age_s=60)
@@ -222,7 +227,7 @@ def test_a_state_folder_that_cannot_be_made_is_named(tmp_path: Path):
 async def test_a_log_that_has_grown_long_begins_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(outbox_module, "_LONGEST_LOG_BYTES", 100_000)
+    monkeypatch.setattr(outbox_file, "_LONGEST_LOG_BYTES", 100_000)
     with open_outbox(tmp_path, max_count=500) as outbox:
         for number in range(300):
             outbox.append("t", b"%d" % number)
@@ -247,3 +252,42 @@ async def test_a_checkpoint_shrinks_nothing_that_waits(tmp_path: Path):
         assert (tmp_path / "outbox.sqlite-wal").stat().st_size == log_bytes
         assert not outbox.checkpoint_due
         assert outbox.depth == 400
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> Iterator[Callable[[], sqlite3.Connection]]:
+    """Lock the file of the outbox for another writer, as a checkpoint on a slow disk does."""
+    with closing(sqlite3.connect(tmp_path / "outbox.sqlite", isolation_level=None)) as other:
+        yield lambda: other.execute("BEGIN IMMEDIATE").connection
+
+
+def test_loses_nothing_while_the_file_is_locked(
+    tmp_path: Path, lock: Callable[[], sqlite3.Connection]
+):
+    with open_outbox(tmp_path) as outbox:
+        outbox.append("t", b"sent")
+        (sent,) = outbox.after(0, 1)
+        other = lock()
+        outbox.append("t", b"first")
+        outbox.delete(sent.id)
+        outbox.append("t", b"second")
+        assert (outbox.depth, outbox.dropped) == (3, 0)
+        assert outbox.after(sent.id, 10) == []
+        other.rollback()
+        assert payloads(outbox) == [b"first", b"second"]
+        assert (outbox.depth, outbox.size_bytes, outbox.dropped) == (2, 11, 0)
+
+
+def test_what_a_file_that_stays_locked_cannot_take_is_counted(
+    tmp_path: Path, lock: Callable[[], sqlite3.Connection], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(outbox_module, "_MAX_POSTPONED", 2)
+    monkeypatch.setattr(outbox_module, "_BUSY_S", 0.001)
+    with open_outbox(tmp_path) as outbox:
+        other = lock()
+        for number in range(3):
+            outbox.append("t", b"%d" % number)
+        assert (outbox.depth, outbox.dropped) == (2, 1)
+        other.rollback()
+        outbox.append("t", b"3")
+        assert payloads(outbox) == [b"0", b"1", b"3"]
