@@ -3,9 +3,8 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any
 
 import structlog
 
@@ -37,6 +36,7 @@ from assistant.satellites.attendant import Attendant
 from assistant.settings import MqttSettings, Settings
 from assistant.settings import Source as SourceKind
 from assistant.settings_layers import fingerprint
+from assistant.stopping import CLOSE_S, FAREWELL_S, end
 from assistant.supervisor import Supervisor
 from assistant.understanding import Mind, load_mind
 from assistant.vitals import Vitals
@@ -46,10 +46,6 @@ from assistant.worker import Worker
 FIRST_SOUND_POLL_S = 0.05
 BEAT_S = 1.0
 """How often the watchdog is fed while sound comes in."""
-CLOSE_S = 0.9
-"""What the rooms may take to close before the broker is told good-bye without them."""
-FAREWELL_S = 1.0
-"""What the good-bye may take; with `CLOSE_S`, a stop is over within two seconds."""
 _ENGINE_CLOSE_S = 0.3
 _PLUGINS_CLOSE_S = 0.5
 
@@ -118,8 +114,8 @@ class Daemon:
             await asyncio.wait({connection, conversation}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._herald.stopping()
-            await _end(conversation, CLOSE_S)
-            await _end(connection, FAREWELL_S)
+            await end(conversation, CLOSE_S)
+            await end(connection, FAREWELL_S)
         for task in (conversation, connection):
             if task.done() and not task.cancelled():
                 task.result()
@@ -274,38 +270,3 @@ class Daemon:
         while True:
             await self._clock.sleep(BEAT_S if health.listening else FIRST_SOUND_POLL_S)
             health.beat(listener.progress_at, source.describe())
-
-
-async def serve_until(
-    stop: asyncio.Event, work: Coroutine[Any, Any, None], *, grace_s: float = CLOSE_S + FAREWELL_S
-) -> None:
-    """Await `work`, or cancel it when `stop` is set and give it `grace_s` to close.
-
-    Raises what `work` raised; of a group of errors, the first that is the user's to mend.
-    """
-    task = asyncio.create_task(work, name="daemon")
-    waiter = asyncio.create_task(stop.wait(), name="stop signal")
-    try:
-        await asyncio.wait({task, waiter}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        waiter.cancel()
-        await _end(task, grace_s)
-    if not task.done():
-        _log.error("the daemon does not close", waited_s=grace_s)
-    elif not task.cancelled() and (error := task.exception()):
-        raise _plainest(error)
-
-
-async def _end(task: asyncio.Task[Any], timeout_s: float) -> None:
-    """Cancel a task and wait for its end, but not for ever."""
-    if not task.done():
-        task.cancel()
-        await asyncio.wait({task}, timeout=timeout_s)
-
-
-def _plainest(error: BaseException) -> BaseException:
-    """Of a group of errors the one worth telling."""
-    while isinstance(error, BaseExceptionGroup):
-        users, _ = error.split(UserError)
-        error = (users or error).exceptions[0]
-    return error

@@ -51,10 +51,11 @@ def demo(
 async def _demonstrate(settings: "Settings", *, keep_running: bool) -> list[str]:
     """Run it all; return the names of recordings that got no reply."""
     from assistant.clock import SystemClock
-    from assistant.daemon import Daemon, serve_until
+    from assistant.daemon import Daemon
     from assistant.herald import SilentHerald
     from assistant.logs import configure
     from assistant.onlooker import Onlooker, Playlist
+    from assistant.stopping import serve_until
 
     configure(settings.log)
     clock, stop = SystemClock(), asyncio.Event()

@@ -67,10 +67,10 @@ def serve(settings: "Settings", kind: Callable[..., "Daemon"]) -> None:
 
 async def _serve(settings: "Settings", kind: Callable[..., "Daemon"]) -> None:
     from assistant.clock import SystemClock
-    from assistant.daemon import serve_until
     from assistant.herald import SystemdHerald
     from assistant.logs import configure
     from assistant.sources import open_source
+    from assistant.stopping import serve_until
 
     configure(settings.log)
     clock = SystemClock()

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from assistant.daemon import serve_until
 from assistant.errors import UserError
+from assistant.stopping import serve_until
 
 
 async def test_work_that_ends_ends_it():

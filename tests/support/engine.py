@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assistant.clock import SystemClock
-from assistant.daemon import Daemon, serve_until
+from assistant.daemon import Daemon
 from assistant.herald import SilentHerald
 from assistant.settings import Settings
 from assistant.sources import open_source
+from assistant.stopping import serve_until
 from assistant.turn import SAMPLE_RATE_HZ
 from assistant.understanding import Understanding
 from assistant.worker import Cancel
