@@ -16,18 +16,24 @@ from assistant.mqtt.commands import (
     SetThreshold,
 )
 from assistant.mqtt.discovery import Discovery
+from assistant.mqtt.examples import (
+    AT,
+    DIAGNOSTICS,
+    METRICS,
+    PLUGINS,
+    RELOAD,
+    SLOTS,
+    TURN,
+    reply,
+)
 from assistant.mqtt.payloads import (
     Activity,
-    Drops,
     EventPayload,
     EventType,
     InfoPayload,
     Lifecycle,
-    MetricsPayload,
     PartialPayload,
     Payload,
-    QueueDepths,
-    ReplyPayload,
     StatePayload,
 )
 from assistant.mqtt.requests import (
@@ -35,14 +41,9 @@ from assistant.mqtt.requests import (
     AskResponse,
     ChangeSetting,
     Diagnose,
-    DiagnosticsPart,
     DiagnosticsResponse,
     ListPlugins,
-    PluginPart,
-    PluginsPart,
     PluginsResponse,
-    ProblemPart,
-    ReloadPart,
     ReloadPlugins,
     ReloadResponse,
     Request,
@@ -52,43 +53,10 @@ from assistant.mqtt.requests import (
 )
 from assistant.mqtt.rooms import SOUND, AnswerKind, AnswerPayload, ClaimPayload
 from assistant.mqtt.topics import CommandName, RequestName, Topics
-from assistant.turn import EndReason, Timings
 
 _PROBABILITY = {"type": "number", "examples": ["0.5"]}
 _MODEL = {"type": "string", "examples": ["default"]}
 _PRESETS = {"enum": ["quick", "normal", "relaxed"]}
-_TURN = "5e0c7bd1a2f4"
-_AT = 1_767_603_600.0
-_TIMINGS = Timings(endpoint=700.0, encode=41.5, decode=88.0, handle=1.2, total=96.4)
-_SLOTS = {"state": "on", "room": "kitchen"}
-_METRICS = MetricsPayload(
-    at=_AT,
-    uptime_s=3600.0,
-    rss_mib=312.5,
-    queues=QueueDepths(outbox=0, commands=0),
-    drops=Drops(audio_ms=0, utterances=0, messages=0, expired=0, commands=0),
-    turns=12,
-    timings_ms=_TIMINGS,
-)
-_PLUGINS = PluginsPart(
-    plugins=(PluginPart(name="clock", intents=("clock.time",), examples=("what time is it",)),),
-    problems=(),
-)
-_RELOAD = ReloadPart(
-    started=("lamp",),
-    stopped=(),
-    problems=(ProblemPart(plugin="dice", reason="dice.py:3 SyntaxError: invalid syntax"),),
-)
-_DIAGNOSTICS = DiagnosticsPart(
-    versions={"python": "3.11.2", "assistant": "1.0"},
-    model="nano",
-    microphone="USB microphone",
-    problem=None,
-    messages={"published": 120, "dropped": 0},
-    turns={"turns": 12, "replies": 12},
-    restarts={},
-    metrics=_METRICS,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +114,7 @@ def _lasting(topics: Topics) -> tuple[Entry, ...]:
         plugins=("clock", "lights", "timer"),
         config_hash="0123456789ab",
     )
-    state = StatePayload(state=Activity.LISTENING, turn=_TURN, since=_AT)
+    state = StatePayload(state=Activity.LISTENING, turn=TURN, since=AT)
     there = {"enum": ["online", "offline"]}
     return (
         Entry(
@@ -181,23 +149,23 @@ def _lasting(topics: Topics) -> tuple[Entry, ...]:
 
 def _passing(topics: Topics) -> tuple[Entry, ...]:
     site = topics.site
-    details = {"intent": "lights.switch", "slots": _SLOTS, "confidence": 1.0}
+    details = {"intent": "lights.switch", "slots": SLOTS, "confidence": 1.0}
     event = EventPayload.model_validate(
-        {"event_type": EventType.INTENT, "site": site, "at": _AT, "turn": _TURN, **details}
+        {"event_type": EventType.INTENT, "site": site, "at": AT, "turn": TURN, **details}
     )
-    partial = PartialPayload(turn=_TURN, site=site, seq=0, text="turn on the")
+    partial = PartialPayload(turn=TURN, site=site, seq=0, text="turn on the")
     return (
         Entry(topics.event, "What just happened; what more is known stands beside it.", event),
-        Entry(topics.reply, "The answer to one turn.", _reply(site)),
+        Entry(topics.reply, "The answer to one turn.", reply(site)),
         Entry(topics.partial, "What was said so far; the next one replaces it.", partial, qos=0),
-        Entry(topics.metrics, "How the daemon fares, every 30 seconds.", _METRICS, qos=0),
+        Entry(topics.metrics, "How the daemon fares, every 30 seconds.", METRICS, qos=0),
     )
 
 
 def _between_rooms(topics: Topics) -> tuple[Entry, ...]:
     site, sound = topics.site, {"contentMediaType": SOUND, "contentEncoding": "binary"}
-    claim = ClaimPayload(turn=_TURN, site=site, group="home", level_dbfs=-24.5)
-    answer = AnswerPayload(turn=_TURN, engine="engine-1", kind=AnswerKind.REPLY, reply=_reply(site))
+    claim = ClaimPayload(turn=TURN, site=site, group="home", level_dbfs=-24.5)
+    answer = AnswerPayload(turn=TURN, engine="engine-1", kind=AnswerKind.REPLY, reply=reply(site))
     there = {"enum": ["online", "offline"]}
     return (
         Entry(topics.utterance, "What a satellite heard, for any engine.", text=sound),
@@ -209,21 +177,6 @@ def _between_rooms(topics: Topics) -> tuple[Entry, ...]:
         Entry(topics.answer, "What an engine makes of it, for the satellite.", answer),
         Entry(topics.claim, "How loud a voice is here: the loudest satellite answers.", claim),
         Entry(topics.engine, "Whether this engine is there.", text=there, retained=True),
-    )
-
-
-def _reply(site: str) -> ReplyPayload:
-    return ReplyPayload(
-        turn=_TURN,
-        site=site,
-        text="The kitchen light is on.",
-        transcript="turn on the kitchen light",
-        intent="lights.switch",
-        slots=_SLOTS,
-        confidence=0.93,
-        end_reason=EndReason.SILENCE,
-        passes=6,
-        timings_ms=_TIMINGS,
     )
 
 
@@ -263,19 +216,19 @@ def _requests(topics: Topics) -> tuple[Entry, ...]:
             "Answer this text as if it had been spoken.",
             Ask(text="turn on the kitchen light", transaction="7"),
             "The reply, which is published as `reply`, too; an error when no plugin answers.",
-            AskResponse(data=_reply(topics.site), transaction="7"),
+            AskResponse(data=reply(topics.site), transaction="7"),
         ),
         (
             "Say which plugins there are.",
             ListPlugins(transaction="8"),
             "What is understood without the model, and what could not be loaded.",
-            PluginsResponse(data=_PLUGINS, transaction="8"),
+            PluginsResponse(data=PLUGINS, transaction="8"),
         ),
         (
             "Load the plugins that have changed, without a restart.",
             ReloadPlugins(transaction="10"),
             "What is new, what is gone, and what is broken: there the old version goes on.",
-            ReloadResponse(data=_RELOAD, transaction="10"),
+            ReloadResponse(data=RELOAD, transaction="10"),
         ),
         (
             "Change a setting while the assistant runs; a restart keeps the change.",
@@ -289,7 +242,7 @@ def _requests(topics: Topics) -> tuple[Entry, ...]:
             "Say how the daemon fares.",
             Diagnose(transaction="9"),
             "What one wants to know before asking for help.",
-            DiagnosticsResponse(data=_DIAGNOSTICS, transaction="9"),
+            DiagnosticsResponse(data=DIAGNOSTICS, transaction="9"),
         ),
     )
     entries: list[Entry] = []
