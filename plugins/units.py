@@ -1,25 +1,24 @@
 """Unit conversion: length, weight, volume (as in the United States), time and temperature."""
 
+import asyncio
 from fractions import Fraction
+from functools import cache
 from math import floor, log10
-from typing import Annotated
+from typing import Annotated, Any
 
 from assistant.plugin import Choices, Plugin, Turn, say_decimal
 
-_SIZES = {
-    "length": "metre 1, kilometre 1000, centimetre 0.01, millimetre 0.001, mile 1609.344,"
-    "yard 0.9144, foot 0.3048, inch 0.0254",
-    "weight": "gram 1, kilogram 1000, milligram 0.001, tonne 1000000, pound 453.59237,"
-    "ounce 28.349523125, stone 6350.29318",
-    "volume": "litre 1, millilitre 0.001, centilitre 0.01, gallon 3.785411784, quart 0.946352946,"
-    "pint 0.473176473, cup 0.2365882365, fluid ounce 0.0295735295625,"
-    "tablespoon 0.01478676478125, teaspoon 0.00492892159375",
-    "time": "second 1, minute 60, hour 3600, day 86400, week 604800",
-    "temperature": "degree celsius 1, degree fahrenheit 5/9, kelvin 1",
+_UNITS = {
+    "length": ("metre", "kilometre", "centimetre", "millimetre", "mile", "yard", "foot", "inch"),
+    "weight": ("gram", "kilogram", "milligram", "tonne", "pound", "ounce", "stone"),
+    "volume": (
+        *("litre", "millilitre", "centilitre", "gallon", "quart", "pint", "cup", "fluid ounce"),
+        *("tablespoon", "teaspoon"),
+    ),
+    "time": ("second", "minute", "hour", "day", "week"),
+    "temperature": ("degree celsius", "degree fahrenheit", "kelvin"),
 }
-"""How many of the first unit of its kind each unit is."""
-_ZEROS = {"degree fahrenheit": Fraction(-160, 9), "kelvin": Fraction("-273.15")}
-"""Where a scale has its zero, in degrees Celsius."""
+_KINDS = {unit: kind for kind, units in _UNITS.items() for unit in units}
 _PLURALS = {"foot": "feet", "inch": "inches", "stone": "stone", "kelvin": "kelvin"}
 _OTHERS = {
     "metre": ["m"],
@@ -35,11 +34,6 @@ _OTHERS = {
     "degree celsius": ["celsius", "centigrade", "degrees centigrade", "degree centigrade"],
     "degree fahrenheit": ["fahrenheit"],
 }
-_KINDS: dict[str, str] = {}
-_SIZE: dict[str, Fraction] = {}
-for _kind, _units in _SIZES.items():
-    for _unit, _, _size in (each.strip().rpartition(" ") for each in _units.split(",")):
-        _KINDS[_unit], _SIZE[_unit] = _kind, Fraction(_size)
 
 
 def _plural(unit: str) -> str:
@@ -101,9 +95,22 @@ async def convert(
         return f"I can't turn {_plural(unit)} into {_plural(target)}: {_why(unit, target)}."
     whole = Fraction(str(amount)) if amount is not None else Fraction(part == "0")
     given = whole + Fraction(part)
-    base = given * _SIZE[unit] + _ZEROS.get(unit, 0)
-    result = (base - _ZEROS.get(target, 0)) / _SIZE[target]
+    result = await asyncio.to_thread(_convert, given, unit, target)
     return f"{_say(given, unit)} is {_say(result, target)}.".capitalize()
+
+
+@cache
+def _registry() -> Any:
+    # Reading what pint knows takes a quarter of a second, which only those who ask should pay.
+    from pint import UnitRegistry
+
+    return UnitRegistry(non_int_type=Fraction)
+
+
+def _convert(amount: Fraction, unit: str, target: str) -> Fraction:
+    known, names = _registry(), (each.removeprefix("degree ") for each in (unit, target))
+    source, wanted = (name.replace(" ", "_") for name in names)
+    return Fraction(known.Quantity(amount, source).to(wanted).magnitude)
 
 
 def _why(unit: str, target: str) -> str:

@@ -1,4 +1,8 @@
+from fractions import Fraction
+
 import pytest
+
+from plugins import units
 
 
 @pytest.mark.parametrize(
@@ -72,3 +76,26 @@ async def test_an_amount_is_said_in_another_unit(assistant, said, reply):
 )
 async def test_a_question_about_the_world_is_left_to_the_model(assistant, said):
     assert (await assistant.hear(said)).intent is None
+
+
+SIZES = {
+    "metre": "kilometre 1000, centimetre 0.01, millimetre 0.001, mile 1609.344, yard 0.9144,"
+    "foot 0.3048, inch 0.0254",
+    "gram": "kilogram 1000, milligram 0.001, tonne 1000000, pound 453.59237, ounce 28.349523125,"
+    "stone 6350.29318",
+    "litre": "millilitre 0.001, centilitre 0.01, gallon 3.785411784, quart 0.946352946,"
+    "pint 0.473176473, cup 0.2365882365, fluid ounce 0.0295735295625,"
+    "tablespoon 0.01478676478125, teaspoon 0.00492892159375",
+    "second": "minute 60, hour 3600, day 86400, week 604800",
+    "kelvin": "degree celsius 274.15, degree fahrenheit 46067/180",
+}
+"""How many of the first each unit is; of degrees, where one degree is."""
+
+
+@pytest.mark.parametrize("first", SIZES)
+def test_every_unit_is_exactly_as_large_as_it_is_defined(first):
+    sizes = dict(each.strip().rsplit(" ", 1) for each in SIZES[first].split(","))
+    for unit, size in sizes.items():
+        assert units._convert(Fraction(1), unit, first) == Fraction(size)
+        assert units._convert(Fraction(size), first, unit) == 1
+    assert {first, *sizes} == set(units._UNITS[units._KINDS[first]])
