@@ -58,7 +58,7 @@ class Watcher:
                 self.responses[name.removeprefix("response/")] = json.loads(message.payload)
             case "reply":
                 self.replies.append(json.loads(message.payload))
-            case "answer":
+            case "answer" if site in ROOMS:
                 answer = json.loads(message.payload)
                 if answer["kind"] == "taken":
                     self.taken.setdefault(answer["turn"], []).append(answer["engine"])
@@ -199,6 +199,11 @@ async def test_an_engine_refuses_what_is_no_utterance_and_goes_on(house: House, 
             about = Envelope(user=told).properties()
             topic = "assistant/kitchen/utterance"
             await watcher.client.publish(topic, sound, qos=1, properties=about)
+        told = (("turn", "t0"), ("kind", "reply"), ("engine", "stranger"))
+        about = Envelope(user=told).properties()
+        for answer in (b"{", b"[]", b'{"v": 1, "turn": "t0", "engine": "+", "kind": "reply"}'):
+            topic = "assistant/cellar/answer"
+            await watcher.client.publish(topic, answer, qos=1, properties=about)
         await satellite(house.broker, tmp_path, "kitchen", SAID[:1]).run()
         await watcher.until(lambda: watcher.replies and len(watcher.taken) == 3)
     assert [line for line in watcher.errors if "no user property `turn`" in line]
