@@ -59,9 +59,10 @@ class LanguageModelGraph(nn.Module):
         mask = seen[:, None, None, :] <= blocks[:, None, :, None]  # [B, 1, L, S + L]
         hidden, k, v = self.model.forward_cached(embeddings, past_k, past_v, positions, mask)
         wanted = hidden.gather(1, active[..., None].expand(-1, -1, size))
-        logits = self.model.logits(wanted)
-        against = logits.index_select(0, twins)
-        logits = against + (1 + guidance)[:, None, None] * (logits - against) + self.bias
+        # the head is linear, and a hidden state is shorter than its logits
+        against = wanted.index_select(0, twins)
+        wanted = against + (1 + guidance)[:, None, None] * (wanted - against)
+        logits = self.model.logits(wanted) + self.bias
         tokens, log_probability = propose_tokens(logits, targets, noise)
         return tokens, log_probability, k, v
 

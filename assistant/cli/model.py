@@ -117,6 +117,26 @@ def convert(
     info(out)
 
 
+@app.command(epilog="Example: assistant model narrow models/mine")
+def narrow(folder: FolderArgument) -> None:
+    """Store lm.onnx in eight bits that leave each answer as it would be outside its batch."""
+    from engines.checkpoints import Checkpoint, CheckpointError
+
+    try:
+        from engines.narrow import narrow as reduced
+    except ImportError as error:
+        raise UserError(f"this needs {error.name}: pip install 'assistant[train]'") from error
+    try:
+        graph = Checkpoint.open(folder).lm_graph
+        part = graph.with_name(f".{graph.name}.part")
+        reduced(graph, part)
+        before, after = (size_of(each.stat().st_size) for each in (graph, part))
+        part.replace(graph)
+    except CheckpointError as error:
+        raise UserError(str(error)) from error
+    typer.echo(f"{graph}: {after}, was {before}")
+
+
 @app.command()
 def info(folder: FolderArgument) -> None:
     """Show what a checkpoint is, its licence, and what it needs."""
