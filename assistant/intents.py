@@ -54,13 +54,14 @@ class Intents:
         reserved_topics: Sequence[str] = (),
         reload: Callable[[Sequence[LoadedPlugin]], tuple[list[LoadedPlugin], list[LoadProblem]]]
         | None = None,
+        matcher: Matcher | None = None,
     ) -> None:
-        """`reload` loads the plugins once more, given those that run."""
+        """`reload` loads the plugins once more, given those that run; `matcher` is theirs."""
         self.plugins = tuple(plugins)
         self.problems = tuple(problems)
         self._load_again = reload
         self._cast = Cast(state_folder, timeout_s, tuple(reserved_topics))
-        self._matcher = Matcher.of(self.plugins)
+        self._matcher = matcher or Matcher.of(self.plugins)
         self._talks = Talks(self._cast.now)
         self._reloading = asyncio.Lock()
 

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from assistant.answers import Ask
 from assistant.errors import UserError
 from assistant.intents import Intents, Reloaded
-from assistant.loading import load_plugins
+from assistant.loading import LoadedPlugin, load_plugins
+from assistant.matching import Matcher
 from assistant.outside import Collector
 from assistant.plugin import Plugin
 from assistant.settings import PluginSettings, Settings
@@ -146,6 +147,36 @@ class HeardTurn:
     """The words that were heard."""
 
 
+class _Installed:
+    """The installed plugins, read once for all tests: nothing that is loaded ever changes."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], LoadedPlugin] = {}
+        self._matched: list[LoadedPlugin] = []
+        self._matcher = Matcher([])
+
+    def load(
+        self, settings: PluginSettings, extra: list[Plugin]
+    ) -> tuple[list[LoadedPlugin], Matcher]:
+        """Load as an assistant would; raises `UserError` for a plugin that is broken."""
+        own = {plugin.name for plugin in extra}
+        tables = {name: table for name, table in settings.config.items() if name not in own}
+        key = repr((tables, settings.topics))
+        before = [each for (which, _), each in self._known.items() if which == key]
+        loaded, problems = load_plugins(settings, extra, before)
+        if problems:
+            raise UserError("; ".join(map(str, problems)))
+        for each in loaded:
+            if each.origin and not Path(each.origin).is_absolute():
+                self._known[key, each.origin] = each
+        if self._matched != loaded:
+            self._matched, self._matcher = loaded, Matcher.of(loaded)
+        return loaded, self._matcher
+
+
+_INSTALLED = _Installed()
+
+
 class Assistant:
     """The plugins of an assistant without microphone or broker; recordings are heard by nano."""
 
@@ -229,11 +260,10 @@ class Assistant:
     async def intents(self) -> Intents:
         """Return the started `Intents` behind this assistant."""
         if self._intents is None:
-            loaded, problems = load_plugins(self._settings, extra=self._extra)
-            if problems:
-                raise UserError("; ".join(map(str, problems)))
+            loaded, matcher = _INSTALLED.load(self._settings, self._extra)
             self._intents = Intents(
                 loaded,
+                matcher=matcher,
                 state_folder=self._state_folder,
                 timeout_s=self._settings.timeout_s,
                 reserved_topics=("assistant/#",),
