@@ -1,10 +1,12 @@
 """The encoder's graph: where it runs, and that binding its output changes nothing."""
 
 import logging
+from importlib.metadata import PackageNotFoundError
 
 import numpy as np
 import pytest
 
+from engines import listening
 from engines.backends.onnx import OnnxBackend
 from engines.checkpoints import CheckpointError
 from engines.diffa import Engine
@@ -62,3 +64,24 @@ def test_an_encoder_is_no_language_model(tiny_folder):
         OnnxBackend(
             tiny_folder / "encoder.onnx", mask_id=1, block_causal=True, max_sequence_length=9
         )
+
+
+@pytest.mark.parametrize(
+    ("installed", "remedy"),
+    [
+        (["onnxruntime"], "install assistant[gpu], then see docs/diffa.md"),
+        (
+            ["onnxruntime", "onnxruntime-gpu"],
+            "overwrite each other: uninstall both, then install onnxruntime-gpu alone",
+        ),
+        (["onnxruntime-gpu"], "onnxruntime-gpu 1.31 finds no GPU, driver or CUDA library"),
+    ],
+)
+def test_the_remedy_is_for_what_is_installed(monkeypatch, installed, remedy):
+    def version(name):
+        if name not in installed:
+            raise PackageNotFoundError(name)
+        return "1.31"
+
+    monkeypatch.setattr(listening, "version", version)
+    assert remedy in listening._remedy()
