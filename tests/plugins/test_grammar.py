@@ -75,8 +75,9 @@ def test_a_sentence_is_found_through_gaps_in_its_spelling():
 def test_what_no_plugin_knows_is_far_from_all_of_them():
     heard = grammar("turn the <lamp> on", "timer for {length}")
     known = heard.hear(spelled("turn the light on", doubt=0.2), BLANK)[0]
-    unknown = heard.hear(spelled("my sister lives in a small green house"), BLANK)[0]
-    assert unknown.loss > 2 * max(1.0, known.loss)
+    assert heard.hear(spelled("my sister lives in a small green house"), BLANK) == []
+    other = heard.hear(spelled("light the on turn and for"), BLANK)
+    assert other[0].loss > 2 * max(1.0, known.loss)
 
 
 def test_free_text_is_spelled_by_the_sound_itself():
@@ -90,7 +91,7 @@ def test_the_lattice_follows_the_plugins_that_are_loaded():
     templates = [compile_template("turn the light on", {}, {})]
     speller = Speller(Checkpoint.open(NANO), lambda: templates)
     prefix = Prefix(np.zeros((1, 4), np.float32), 1.0, spelled("make some tea"))
-    assert speller.hear(prefix)[0].sentence == "turn the light on"
+    assert speller.hear(prefix) == []
     templates = [compile_template("make [some] tea", {}, {})]
     assert speller.hear(prefix)[0].sentence == "make some tea"
     assert speller.hear(Prefix(np.zeros((1, 4), np.float32), 1.0)) == []
