@@ -67,10 +67,8 @@ class LanguageModelGraph(nn.Module):
         return tokens, log_probability, k, v
 
 
-def export_lm(
-    model: LLaDA, path: Path, *, forbidden: Sequence[int] = (), int8: bool = False
-) -> None:
-    """Write `lm.onnx`; with `int8` the matrices are quantised and activations on the fly."""
+def export_lm(model: LLaDA, path: Path, *, forbidden: Sequence[int] = ()) -> None:
+    """Write `lm.onnx`, in single precision; `engines.narrow` makes it smaller."""
     config = model.config
     batch, length, past, active, audio = 2, 6, 5, 3, 4
     shape = (config.n_layers, batch, config.kv_heads, past, config.head_dim)
@@ -104,7 +102,7 @@ def export_lm(
         "guidance": {0: "B"},
     }
     graph = LanguageModelGraph(model, forbidden)
-    _export(graph, example, path, inputs=tuple(axes), outputs=LM_OUTPUTS, axes=axes, int8=int8)
+    _export(graph, example, path, inputs=tuple(axes), outputs=LM_OUTPUTS, axes=axes)
 
 
 def export_encoder(
@@ -153,7 +151,7 @@ def _export(
     inputs: Sequence[str],
     outputs: Sequence[str],
     axes: dict[str, dict[int, str]],
-    int8: bool,
+    int8: bool = False,
 ) -> None:
     """Trace, optimise, quantise if asked to, and put the file in place in one move."""
     named: dict[str, torch.export.Dim] = {}

@@ -8,6 +8,7 @@ from pathlib import Path
 from engines.checkpoints import AudioLimits, DecodingDefaults, Manifest
 from engines.export import export_encoder, export_lm
 from engines.nano_model import Nano
+from engines.narrow import narrow
 from engines.stock import Questions
 from engines.words import WordModel
 
@@ -45,7 +46,9 @@ def ship(
             int8=int8,
         )
         forbidden = [config.lm.mask_token_id, *special]
-        export_lm(model.lm, draft / "lm.onnx", forbidden=forbidden, int8=int8)
+        export_lm(model.lm, draft / "lm.onnx", forbidden=forbidden)
+        if int8:  # position by position, so that no answer depends on what is answered beside it
+            narrow(draft / "lm.onnx", draft / "lm.onnx")
         shutil.copy(tokenizer, draft / "tokenizer.json")
         words.write(draft / "words.npz")
         stock.write(draft / "stock.json")
