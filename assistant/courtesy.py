@@ -3,7 +3,8 @@
 import re
 
 _BEFORE = re.compile(
-    r"(?:please|hey|okay|ok|so|um|uh|now|(?:can|could|would|will) you|go ahead and"
+    r"(?:please|hey|okay|ok|so|um|uh|now|well|assistant|quick question|i have a question"
+    r"|(?:can|could|would|will) you|go ahead and"
     r"|i want you to|i would like you to|id like you to|i'd like you to)\s"
 )
 _AFTER = re.compile(r"\s(?:please|now|right now|thanks|thank you|for me|would you|will you)$")

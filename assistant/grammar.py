@@ -20,6 +20,7 @@ from engines.spelling import pieces_of
 
 POLITE_BEFORE = (
     *("please", "hey", "okay", "so", "now", "can you", "could you", "would you", "will you"),
+    *("well", "assistant", "quick question", "i have a question"),
     *("can you please", "could you please", "i want you to", "i would like you to", "i'd like to"),
 )
 POLITE_AFTER = ("please", "now", "right now", "thanks", "thank you", "for me")
@@ -175,7 +176,7 @@ class _Words:
         if kind.wildcard:  # what people often say there is heard better than it is spelled
             self.lattice.anything(source, target)
         if id(kind) not in self._graphs:
-            self._graphs[id(kind)] = _graph(kind.values)
+            self._graphs[id(kind)] = _graph(kind.heard or kind.values)
         self._spread(self._graphs[id(kind)], source, target, {})
 
     def _spread(

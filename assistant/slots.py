@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import time, timedelta
 from enum import Enum
 from fractions import Fraction
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from assistant import spoken
@@ -74,6 +74,8 @@ class SlotType:
     """All the spoken values of a list, and common ones of anything else."""
     wildcard: bool = False
     """Any words at all are accepted."""
+    heard: tuple[str, ...] = ()
+    """What to listen for, where that is more than `values`."""
 
 
 BOUNDARY = r"\b"
@@ -83,6 +85,7 @@ _TEXTS: tuple[str, ...] = (
     *("homework", "dog food", "olive oil", "a birthday card", "batteries", "the meeting"),
 )
 _MAX_LISTED = 200
+_SAID_NUMBERS = (*range(1000), *range(1000, 20_001, 1000))
 
 
 def slot_types(
@@ -241,11 +244,22 @@ def _within(low: int, high: int, words: str) -> int:
     return number
 
 
+@cache
+def _numbers() -> tuple[tuple[int, str], ...]:
+    """Whole numbers that people say, with every way to say them."""
+    named = [(number, spoken.say_number(number)) for number in _SAID_NUMBERS]
+    one = "one "  # as in "one hundred", which people say as "a hundred"
+    loose = [(n, f"a {words.removeprefix(one)}") for n, words in named if words.startswith(one)]
+    joined = [(n, words.replace("hundred ", "hundred and ")) for n, words in named]
+    return tuple(dict.fromkeys((*named, *loose, *joined)))
+
+
 @lru_cache(64)
 def _whole(low: int, high: int) -> SlotType:
     step = max(1, (high - low) // _MAX_LISTED)
     said = tuple(spoken.say_number(number) for number in range(low, high + 1, step))
-    return SlotType(spoken.NUMBER, partial(_within, low, high), said)
+    likely = tuple(words for number, words in _numbers() if low <= number <= high)
+    return SlotType(spoken.NUMBER, partial(_within, low, high), said, heard=likely)
 
 
 def _decimal_within(low: float, high: float, words: str) -> float:
@@ -260,7 +274,9 @@ def _decimals(low: float, high: float) -> SlotType:
     step = (high - low) / 40 or 1.0
     numbers = (Fraction(str(round(low + step * place, 1))) for place in range(41))
     said = dict.fromkeys(spoken.say_decimal(each) for each in numbers if low <= each <= high)
-    return SlotType(spoken.DECIMAL, partial(_decimal_within, low, high), tuple(said))
+    likely = tuple(words for number, words in _numbers() if low <= number <= high)
+    heard = tuple(dict.fromkeys((*said, *likely)))
+    return SlotType(spoken.DECIMAL, partial(_decimal_within, low, high), tuple(said), heard=heard)
 
 
 def _durations() -> Iterable[str]:
@@ -284,10 +300,22 @@ def _times() -> Iterable[str]:
 
 
 _DECIMALS = (*(spoken.say_number(n) for n in range(31)), "one point five", "two point five")
+_DECIMAL_TENTHS = tuple(
+    f"{spoken.say_number(whole)} point {spoken.say_number(tenth)}"
+    for whole in range(31)
+    for tenth in range(1, 10)
+)
 _PLAIN: dict[Any, SlotType] = {
     str: SlotType(_ANYTHING, str, _TEXTS, wildcard=True),
-    int: replace(_whole(0, 100), parse=spoken.parse_number),
-    float: SlotType(spoken.DECIMAL, spoken.parse_decimal, _DECIMALS),
+    int: replace(
+        _whole(0, 100), parse=spoken.parse_number, heard=tuple(words for _, words in _numbers())
+    ),
+    float: SlotType(
+        spoken.DECIMAL,
+        spoken.parse_decimal,
+        _DECIMALS,
+        heard=tuple(dict.fromkeys((*_DECIMALS, *_DECIMAL_TENTHS, *(w for _, w in _numbers())))),
+    ),
     timedelta: SlotType(spoken.DURATION, spoken.parse_duration, tuple(dict.fromkeys(_durations()))),
     time: SlotType(spoken.TIME, spoken.parse_time, tuple(_times())),
 }

@@ -8,7 +8,7 @@ import pytest
 
 from assistant.grammar import Heard
 from assistant.settings import EngineSettings
-from assistant.understanding import LENIENCE, MARGIN, SPELLED_LOSS, EngineMind
+from assistant.understanding import KNOWN_LOSS, LENIENCE, MARGIN, SPELLED_LOSS, EngineMind
 from assistant.worker import Cancel, Cancelled
 from engines.diffa import Prefix, Score, TextBlock
 from engines.schedule import Schedule, Threshold
@@ -145,8 +145,8 @@ def test_what_a_model_spells_is_read_and_not_denoised():
 @pytest.mark.parametrize(
     ("loss", "said", "answer"),
     [
-        (SPELLED_LOSS - 0.01, "who is it", "It is me."),
-        (SPELLED_LOSS + 0.01, "hoo is it", "An answer."),
+        (KNOWN_LOSS - 0.01, "who is it", "It is me."),
+        (KNOWN_LOSS + 0.01, "hoo is it", "An answer."),
     ],
 )
 def test_a_question_known_by_heart_is_answered_without_a_pass(loss: float, said: str, answer: str):
