@@ -165,8 +165,10 @@ class EngineMind:
             self._schedule, rule=Exactly(self._schedule.block_length), max_new_tokens=1
         )
         self._generate([Ask("answer", prefix, schedule=at_once)], Cancel())
-        if self._engine.spells:
-            self._read(prefix)
+        if self._engine.spells:  # each, for silence is read no further than that it is silence
+            self._engine.read(prefix)
+            self._spelled(prefix)
+            self._engine.recall(prefix)
         else:
             self._engine.score(["hello"], "transcribe", prefix)
 

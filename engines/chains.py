@@ -58,6 +58,16 @@ class Chains:
         places = np.arange(sizes.sum()) + np.repeat(self.first[which] - first, sizes)
         return Chains(self.labels[places], first, last)
 
+    def fit(self, log_probability: Floats) -> Floats:
+        """How near the sound comes to each word's pieces, wherever that is: [W], 0 at the best.
+
+        Summed over a word's pieces; free text fits anything.
+        """
+        gaps = (log_probability - log_probability.max(1, keepdims=True)).max(0)  # [V]
+        gaps = np.append(gaps, np.float32(0.0))  # for free text, whose label is the last
+        fit: Floats = np.add.reduceat(gaps[self.labels], self.first)
+        return fit
+
     def follow(self, log_probability: Floats, blank: int, arrivals: Arrivals) -> "Trellis":
         """Find the best score of being anywhere after each frame of [S, V]."""
         frames = len(log_probability)

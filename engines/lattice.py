@@ -72,10 +72,7 @@ class Lattice:
         """Leave out the words that no part of the sound comes near to: a search is quicker then."""
         if not len(log_probability):
             return self
-        gaps = (log_probability - log_probability.max(1, keepdims=True)).max(0)  # [V]
-        gaps = np.append(gaps, np.float32(0.0))  # for free text, whose label is the last
-        fit = np.add.reduceat(gaps[self.chains.labels], self.chains.first) / self.chains.sizes
-        kept = np.flatnonzero(fit > -INAUDIBLE)
+        kept = np.flatnonzero(self.chains.fit(log_probability) / self.chains.sizes > -INAUDIBLE)
         number = np.full(len(self.words), -1, np.int64)
         number[kept] = np.arange(len(kept))
         ends, finals = number[self.ends], number[self.finals]

@@ -151,10 +151,8 @@ class Reader:
 
     def _likely(self, log_probability: Floats) -> Ints:
         """The words whose pieces all sound somewhere, ascending."""
-        best = (log_probability - log_probability.max(1, keepdims=True)).max(0)  # [V]
-        loss = np.add.reduceat(best[self._chains.labels], self._chains.first)
         # pieces of a long word are heard worse each, yet it is rarely something else
-        fit = loss / np.sqrt(self._chains.sizes)
+        fit = self._chains.fit(log_probability) / np.sqrt(self._chains.sizes)
         if len(fit) <= SHORTLIST:
             return np.arange(len(fit))
         return np.sort(np.argpartition(-fit, SHORTLIST)[:SHORTLIST])

@@ -133,6 +133,19 @@ def test_warming_up_runs_every_graph(reading: Reading | None, calls: list[str]):
     assert engine.calls == calls
 
 
+def test_warming_up_makes_what_the_plugins_say_ready_though_nothing_was_said():
+    asked: list[Prefix] = []
+
+    def hear(prefix: Prefix) -> list[Heard]:
+        asked.append(prefix)
+        return []
+
+    engine = FakeEngine("", reading=Reading("", 0.0, 0.0))
+    settings = EngineSettings(threshold=0.8)
+    EngineMind(engine, lambda *_: [], lambda _: False, settings, hear).warm_up()
+    assert len(asked) == 1
+
+
 def test_what_a_model_spells_is_read_and_not_denoised():
     engine = FakeEngine("", reading=Reading("who is it", -2.0, 0.5))
     understood = mind(engine, ["who is in"]).understand(Cancel(), SOUND)
