@@ -14,7 +14,7 @@ import typer
 from assistant.errors import UserError
 
 app = typer.Typer(
-    help="Train nano: speech, encoder, lm, align, instruct, ship. Each can be stopped and resumed.",
+    help="Train nano: speech, encoder, splice, lm, align, instruct, ship; stop and resume each.",
     no_args_is_help=True,
 )
 
@@ -104,6 +104,21 @@ def encoder(
 ) -> None:
     """Teach the speech encoder to spell with CTC."""
     _train("encoder", run, config=config, hours=hours, steps=steps, threads=threads)
+
+
+@app.command(epilog="Example: assistant train splice runs/nano")
+def splice(
+    run: RunArgument,
+    clips: Annotated[int, typer.Option("--clips", min=1, help="How many are made.")] = 16_000,
+    seed: Annotated[int, typer.Option("--seed", help="Another one, other clips.")] = 0,
+) -> None:
+    """Cut people's sentences between words and join them anew, for the encoder to go on with."""
+    need_torch()
+    with told(run):
+        from engines.training.splicing import splice as cut_and_join
+
+        _show_steps(cut_and_join(run, clips=clips, seed=seed))
+    typer.echo(f"{run}: now go on with: assistant train encoder {run}")
 
 
 @app.command(epilog="Example: assistant train lm runs/nano --threads 1")

@@ -39,6 +39,21 @@ class Augmentation:
     codec: float = 0.1
     """Eight bits a sample, logarithmic, as on a telephone line."""
     clip: float = 0.05
+    bands: int = 2
+    """Bands of frequencies that are hidden (SpecAugment), each up to 13 of the 80 wide."""
+    stretches: int = 2
+    """Stretches of time that are hidden, each up to a quarter of a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A clip as it was spoken, with a little silence on both sides."""
+
+    audio: Audio
+    start: int
+    """First sample of the speech."""
+    end: int
+    """First sample after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +61,6 @@ class Heard:
     """A clip as it reaches the microphone."""
 
     audio: Audio
-    start: int
-    """First sample of the speech; before it and from `end` on there is only the room."""
-    end: int
     noisy: bool
     """Whether a person would say so: noise within `NOISY_DB` of the speech."""
 
@@ -60,13 +72,15 @@ class Augmenter:
         self.options = options
         self._corpora = corpora
 
-    def __call__(self, audio: Audio, rng: np.random.Generator) -> Heard:
-        """One random variation of `audio`, padded with a little room tone on both sides."""
-        options = self.options
-        audio = change_speed(audio, 1 + rng.uniform(-options.speed, options.speed))
+    def say(self, audio: Audio, rng: np.random.Generator) -> Said:
+        """Vary the tempo, and when it begins."""
+        audio = change_speed(audio, 1 + rng.uniform(-self.options.speed, self.options.speed))
         before, after = (int(n) for n in rng.integers(800, 8000, 2))
-        start, end = before, before + len(audio)
-        audio = np.pad(audio, (before, after))
+        return Said(np.pad(audio, (before, after)), before, before + len(audio))
+
+    def hear(self, audio: Audio, rng: np.random.Generator) -> Heard:
+        """Vary what lies between the mouth and the samples; nothing moves in time."""
+        options = self.options
         if rng.random() < options.room:
             audio = reverberate(audio, rooms()[rng.integers(_ROOMS)])
         if rng.random() < options.channel:
@@ -84,7 +98,7 @@ class Augmenter:
             audio = np.clip(audio, -peak, peak)
         if rng.random() < options.codec:
             audio = telephone(audio)
-        return Heard(audio, start, end, noisy=snr_db < NOISY_DB)
+        return Heard(audio, noisy=snr_db < NOISY_DB)
 
     def _babble(self, length: int, rng: np.random.Generator) -> Audio:
         noise = np.zeros(length, np.float32)

@@ -25,7 +25,9 @@ class Mixture:
     weights: list[float]
     """Share of the batches that each corpus gives."""
     batch_s: float = 64.0
-    """Seconds of audio in one batch, about."""
+    """Seconds of audio in one batch, about, counted once for each hearing."""
+    hearings: int = 1
+    """How often each clip of a batch is heard, each time through another room and channel."""
     short_until: int = 0
     """Up to this step only clips of `short_s` and less are heard: words come sooner."""
     short_s: float = 2.2
@@ -55,7 +57,8 @@ class SpeechBatches:
         rng = np.random.default_rng((self.mixture.seed, step))
         clips = self.draw(step, rng)
         batch = self.hear(clips, rng)
-        targets = [self.tokenizer.encode(clip.text).ids for _, clip in clips]
+        said = [self.tokenizer.encode(clip.text).ids for _, clip in clips]
+        targets = said * self.mixture.hearings
         batch["targets"] = torch.tensor([token for ids in targets for token in ids])
         batch["target_lengths"] = torch.tensor([len(ids) for ids in targets])
         batch["guess"] = self._guess(targets, batch)
@@ -82,53 +85,56 @@ class SpeechBatches:
         if step < mixture.short_until:
             clips = [c for c in clips if c.samples <= mixture.short_s * 16_000] or clips
         centre = clips[rng.integers(len(clips))].samples + 8000
-        count = max(1, int(mixture.batch_s * 16_000 / centre))
+        count = max(1, int(mixture.batch_s * 16_000 / mixture.hearings / centre))
         place = int(np.searchsorted([c.samples for c in clips], centre - 8000))
         window = clips[max(0, place - 2 * count) : place + 2 * count + 1]
         chosen = rng.choice(len(window), size=min(count, len(window)), replace=False)
         return [(mixture.corpora[which], window[i]) for i in chosen]
 
     def hear(self, clips: list[tuple[Corpus, Clip]], rng: np.random.Generator) -> dict[str, Any]:
-        """Augmented features of some clips, padded to the longest."""
-        heard, spans, noisy = [], [], []
+        """Augmented features of some clips, all of them once for each hearing."""
+        said = []
         for corpus, clip in clips:
             audio = np.float32(1 / 32768) * corpus.audio(clip).astype(np.float32)
-            sound = self._augment(audio, rng)
-            warp = (
-                1
-                + self.mixture.augmentation.tract
-                * float(rng.integers(-_WARPS, _WARPS + 1))
-                / _WARPS
-            )
-            heard.append(mask_features(log_mel(sound.audio, warp=warp), rng))
-            spans.append((sound.start / (HOP * STRIDE), sound.end / (HOP * STRIDE)))
-            noisy.append(sound.noisy)
-        lengths = [features.shape[1] for features in heard]
-        padded = np.zeros((len(heard), heard[0].shape[0], max(lengths)), np.float32)
-        for row, features in zip(padded, heard, strict=True):
-            row[:, : features.shape[1]] = features
+            said.append(self._augment.say(audio, rng))
+        said *= self.mixture.hearings
+        heard = [self._augment.hear(each.audio, rng) for each in said]
+        features = [self._see(each.audio, rng) for each in heard]
+        lengths = [each.shape[1] for each in features]
+        padded = np.zeros((len(features), features[0].shape[0], max(lengths)), np.float32)
+        for row, each in zip(padded, features, strict=True):
+            row[:, : each.shape[1]] = each
         return {
             "features": torch.from_numpy(padded),
             "lengths": torch.tensor(lengths),
             "seconds": sum(lengths) / 100,
-            "spans": spans,
-            "noisy": noisy,
+            "spans": [(each.start / (HOP * STRIDE), each.end / (HOP * STRIDE)) for each in said],
+            "noisy": [each.noisy for each in heard],
         }
+
+    def _see(self, audio: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+        options = self.mixture.augmentation
+        step = int(rng.integers(-_WARPS, _WARPS + 1))
+        features = log_mel(audio, warp=1 + options.tract * step / _WARPS)
+        return mask_features(features, rng, bands=options.bands, stretches=options.stretches)
 
 
 def _length(clip: Clip) -> int:
     return clip.samples
 
 
-def mask_features(features: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """SpecAugment (Park et al. 2019): two bands and two stretches are hidden."""
+def mask_features(
+    features: NDArray[np.float32], rng: np.random.Generator, *, bands: int, stretches: int
+) -> NDArray[np.float32]:
+    """SpecAugment (Park et al. 2019): some bands and stretches are hidden."""
     features = features.copy()
     mels, frames = features.shape
     quiet = features.min()
-    for _ in range(2):
+    for _ in range(bands):
         width = rng.integers(0, 14)
         low = rng.integers(0, mels - width)
         features[low : low + width] = quiet
+    for _ in range(stretches):
         width = rng.integers(0, max(2, min(25, frames // 12)))
         start = rng.integers(0, frames - width)
         features[:, start : start + width] = quiet

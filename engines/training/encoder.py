@@ -20,6 +20,9 @@ class Spelling:
     guided_steps: int = 600
     """Steps in which the encoder is also told roughly which piece is said when; CTC alone says
     nothing but blanks for the first 15 to 20 hours of audio."""
+    agreement: float = 0.0
+    """Weight of how far two hearings of a clip are apart; the batches must hold every clip
+    twice."""
 
 
 class CtcEncoder(nn.Module):
@@ -57,9 +60,28 @@ def ctc_loss(spelling: Spelling) -> Callable[[nn.Module, dict[str, Any]], dict[s
         if guidance > 0:
             spelled = last[:, : batch["guess"].shape[1]].transpose(1, 2)  # [B, V, S]
             value = value + guidance * F.nll_loss(spelled, batch["guess"], ignore_index=-100)
-        return {"loss": value, "ctc": final.detach()}
+        result = {"ctc": final.detach()}
+        if spelling.agreement:
+            apart = disagreement(last, lengths) / batch["target_lengths"].sum()
+            value = value + spelling.agreement * apart
+            result["apart"] = apart.detach()
+        return {"loss": value} | result
 
     return loss
+
+
+def disagreement(log_probabilities: Tensor, lengths: Tensor) -> Tensor:
+    """How far apart the two halves of a batch [B, S, V] are, summed over their frames.
+
+    Each half learns from the other as it stands. Source: Yao et al. 2024 (arXiv 2410.05101).
+    """
+    first, second = log_probabilities.chunk(2)
+    valid = torch.arange(first.shape[1], device=lengths.device) < lengths.chunk(2)[0][:, None]
+    total = first.new_zeros(())
+    for learner, teacher in ((first, second), (second, first)):
+        apart = F.kl_div(learner, teacher.detach(), reduction="none", log_target=True).sum(-1)
+        total = total + (apart * valid).sum()
+    return total
 
 
 def ctc(

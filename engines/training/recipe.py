@@ -143,6 +143,10 @@ _Work = tuple[Any, nn.Module, loop.Batches, Any]
 
 def _encoder(_stage: Stage, run: Path, path: Path, _: Options, notes: list[str]) -> _Work:
     config = configs.read(EncoderStage, path)
+    if config.spelling.agreement and config.sound.hearings != 2:
+        raise configs.ConfigError(
+            f"{path}: agreement is between two hearings of a clip: set sound.hearings = 2"
+        )
     tokenizer = read_tokenizer(run)
     torch.manual_seed(config.seed)
     blank = special_ids(tokenizer)["mask"]

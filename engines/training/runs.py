@@ -32,6 +32,7 @@ class Sound:
     shares: dict[str, float]
     """Of the batches, by corpus folder in the run."""
     batch_s: float = 64.0
+    hearings: int = 1
     short_until: int = 0
     short_s: float = 2.0
     longest_s: float = 11.0
@@ -111,6 +112,7 @@ def mixture(run: Path, sound: Sound, seed: int, notes: list[str]) -> Mixture:
         corpora,
         weights,
         batch_s=sound.batch_s,
+        hearings=sound.hearings,
         short_until=sound.short_until,
         short_s=sound.short_s,
         longest_s=sound.longest_s,

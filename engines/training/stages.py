@@ -50,6 +50,7 @@ class InstructionBatches(SpeechBatches):
         rng = np.random.default_rng((self.mixture.seed, step))
         clips = self.draw(step, rng)
         batch = self.hear(clips, rng)
+        clips *= self.mixture.hearings
         prompts, responses = [], []
         for (_, clip), noisy in zip(clips, batch["noisy"], strict=True):
             task = rng.choice(self._tasks, p=np.array(self._shares) / sum(self._shares))

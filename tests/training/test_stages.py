@@ -9,11 +9,13 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from engines.training import loop  # noqa: E402
+from engines.training.batches import Mixture, SpeechBatches  # noqa: E402
 from engines.training.configs import ConfigError, read  # noqa: E402
-from engines.training.corpus import CorpusError  # noqa: E402
+from engines.training.corpus import Corpus, CorpusError  # noqa: E402
+from engines.training.encoder import disagreement  # noqa: E402
 from engines.training.loop import CheckpointMismatchError  # noqa: E402
 from engines.training.recipe import EncoderStage, Options, assemble, train  # noqa: E402
-from engines.training.runs import RunError, read_state  # noqa: E402
+from engines.training.runs import RunError, mixture, read_state, read_tokenizer  # noqa: E402
 
 ONCE = Options(threads=1)
 NO_TIME = Options(threads=1, hours=0.0)
@@ -195,12 +197,7 @@ def test_the_recipe_s_own_numbers_fit_nano(tmp_path):
 
 
 def test_a_batch_depends_on_seed_and_step_alone(run):
-    from tokenizers import Tokenizer
-
-    from engines.training.batches import Mixture, SpeechBatches
-    from engines.training.corpus import Corpus
-
-    tokenizer = Tokenizer.from_file(str(run / "tokenizer.json"))
+    tokenizer = read_tokenizer(run)
 
     def batch(step, seed):
         corpora = [Corpus(run / "human")]
@@ -211,6 +208,52 @@ def test_a_batch_depends_on_seed_and_step_alone(run):
     other = batch(3, 1)["features"]
     assert one["features"].shape != other.shape or not torch.equal(one["features"], other)
     assert np.isfinite(one["features"].numpy()).all()
+
+
+def test_two_hearings_of_a_clip_differ_in_everything_but_time(run):
+    path = run / "encoder.toml"
+    path.write_text(path.read_text().replace("batch_s = 6.0", "batch_s = 6.0\nhearings = 2"))
+    config = read(EncoderStage, path)
+    tokenizer = read_tokenizer(run)
+    batch = SpeechBatches(mixture(run, config.sound, 0, []), tokenizer).batch(0)
+    first, second = batch["features"].chunk(2)
+    assert first.shape == second.shape
+    assert not torch.allclose(first, second)
+    for name in ("lengths", "targets", "target_lengths"):
+        assert torch.equal(*batch[name].chunk(2)), name
+    assert batch["spans"][: len(first)] == batch["spans"][len(first) :]
+
+
+def test_disagreement_counts_the_frames_that_both_hearings_have():
+    said = torch.randn(2, 5, 7).log_softmax(-1).requires_grad_()
+    assert float(disagreement(torch.cat([said, said]), torch.tensor([5, 3] * 2))) == 0
+    other = torch.randn(2, 5, 7).log_softmax(-1)
+    other[1, 3:] = said[1, 3:].detach() + 100.0  # beyond the second clip's end
+    apart = disagreement(torch.cat([said, other]), torch.tensor([5, 3] * 2))
+    expected = sum(
+        torch.sum((p.exp() - q.exp()) * (p - q))
+        for p, q in ((said[0], other[0]), (said[1, :3], other[1, :3]))
+    )
+    assert float(apart) == pytest.approx(float(expected), rel=1e-5)
+    apart.backward()
+    assert said.grad.abs().sum() > 0
+
+
+def test_an_encoder_learns_to_agree_with_itself(run):
+    path = run / "encoder.toml"
+    text = path.read_text().replace("batch_s = 6.0", "batch_s = 6.0\nhearings = 2")
+    path.write_text(f"{text}[spelling]\nagreement = 1.0\n")
+    train("encoder", run, Options(threads=1, steps=21))
+    rows = [json.loads(line) for line in (run / "encoder.jsonl").read_text().splitlines()]
+    assert rows[-1]["loss"] < rows[0]["loss"]
+    assert all(row["apart"] > 0 for row in rows)
+
+
+def test_agreement_needs_two_hearings(run):
+    path = run / "encoder.toml"
+    path.write_text(f"{path.read_text()}[spelling]\nagreement = 0.2\n")
+    with pytest.raises(ConfigError, match=r"agreement .* sound.hearings = 2"):
+        train("encoder", run, ONCE)
 
 
 def test_a_language_model_of_another_vocabulary_is_refused(run):
