@@ -11,6 +11,7 @@ from paho.mqtt.properties import Properties
 from assistant.mqtt.payloads import VERSION
 
 JSON = "application/json"
+_LONGEST_EXPIRY_S = 2**32 - 1
 _UTF8 = 1
 """The payload format indicator of text."""
 
@@ -53,7 +54,7 @@ class Envelope:
         """Say it in the terms of MQTT 5."""
         told = new_properties(PacketTypes.PUBLISH)
         if self.expiry_s is not None:
-            told.MessageExpiryInterval = max(1, math.ceil(self.expiry_s))
+            told.MessageExpiryInterval = max(1, math.ceil(min(self.expiry_s, _LONGEST_EXPIRY_S)))
         if self.content_type is not None:
             told.ContentType = self.content_type
             if self.content_type == JSON:

@@ -57,6 +57,18 @@ async def test_replies_and_events_say_what_they_are_and_how_long_they_count(
         assert 80 < (envelope.expiry_s or 0) <= 90
 
 
+@pytest.mark.parametrize("age_s", [1e10, float("inf")])
+async def test_a_reply_that_counts_for_ever_counts_as_long_as_can_be_said(
+    age_s: float, broker: Mosquitto, state_folder: Path
+):
+    settings = broker.settings | {"outbox_age_s": age_s}
+    async with broker.client(protocol=V5) as hub, running_bus(settings, state_folder) as bus:
+        await hub.subscribe(f"{ROOT}/reply", qos=1)
+        bus.reply(reply(1))
+        [said] = await heard(hub)
+    assert 2**32 - 100 < (about(said).expiry_s or 0) < 2**32
+
+
 async def test_the_time_in_the_outbox_counts(broker: Mosquitto, state_folder: Path):
     clock = HeldClock()
     async with running_bus(broker.settings, state_folder, clock=clock) as bus:
