@@ -44,7 +44,10 @@ class Outdoors:
         await self._bus.publish(topic, payload, retain=retain)
 
     async def say(self, site: str, text: str, *, plugin: str) -> None:
-        """Publish a reply that nobody asked for; raises `ValueError` for a site not served here."""
+        """Publish a reply that nobody asked for.
+
+        Raises `ValueError` for a site not served here, `UserError` for what cannot be a site.
+        """
         if site != self.site and self._serves_others:
             self._bus.say_at(site, text)
             return

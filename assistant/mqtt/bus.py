@@ -10,7 +10,6 @@ from typing import Any
 import aiomqtt
 
 from assistant.clock import Clock
-from assistant.errors import UserError
 from assistant.mqtt.commands import Command, Say
 from assistant.mqtt.connection import device_id
 from assistant.mqtt.counters import Counters
@@ -35,12 +34,11 @@ from assistant.mqtt.payloads import (
     StatePayload,
 )
 from assistant.mqtt.requests import Inquiry, Requester, Response
-from assistant.mqtt.topics import CommandName, Knob, Topics
+from assistant.mqtt.topics import CommandName, Knob, Topics, check_topic
 from assistant.settings import MqttSettings
 from assistant.turn import Reply
 
 _CHANCE = SystemRandom()
-_LONGEST_TOPIC_BYTES = 65_535
 
 
 class Bus:
@@ -172,8 +170,8 @@ class Bus:
         self.relay(ReplyPayload.of(reply, seq=seq, final=final))
 
     def say_at(self, site: str, text: str) -> None:
-        """Let a satellite say `text`, unasked."""
-        topic = Topics(self.topics.base, site).command(CommandName.SAY)
+        """Let a satellite say `text`, unasked; raises `UserError` for what cannot be its name."""
+        topic = check_topic(Topics(self.topics.base, site).command(CommandName.SAY))
         about = Envelope.of_json("say", expiry_s=self._settings.command_expiry_s)
         self._link.post(topic, Say(text=text).model_dump_json(exclude_none=True).encode(), about)
 
@@ -195,11 +193,9 @@ class Bus:
         is away or gives no answer: a command to a lamp is worthless an hour later, so it is not
         kept.
         """
-        if not 0 < len(topic.encode()) <= _LONGEST_TOPIC_BYTES or set(topic) & set("+#\0"):
-            raise UserError(f"cannot publish on {topic[:80]!r}: a topic has no +, # or NUL in it")
         body = payload.encode() if isinstance(payload, str) else payload
         about = NO_ENVELOPE if retain else Envelope(self._settings.command_expiry_s)
-        await self._link.publish(Message(topic, body, retain=retain, envelope=about))
+        await self._link.publish(Message(check_topic(topic), body, retain=retain, envelope=about))
 
     def relay(self, payload: ReplyPayload) -> None:
         """Say an answer that an engine has given."""

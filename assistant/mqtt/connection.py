@@ -1,5 +1,6 @@
 """One connection to the broker: its session, its version of MQTT, and why it failed."""
 
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,11 @@ import paho.mqtt.client as paho
 import structlog
 from aiomqtt import ProtocolVersion
 from aiomqtt.exceptions import MqttConnectError
+from paho.mqtt.exception import MQTTException
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 
-from assistant.errors import UserError
+from assistant.errors import AssistantError, UserError
 from assistant.mqtt.credentials import Credentials, address
 from assistant.mqtt.envelope import Envelope, new_properties
 from assistant.mqtt.message import Message
@@ -89,6 +91,10 @@ class Dialect:
         return refused
 
 
+class UnsendableError(AssistantError):
+    """A message that MQTT has no way to say, and never will."""
+
+
 class Connection(aiomqtt.Client):
     """A client that counts what it loses, and does not wait to write to a dead socket.
 
@@ -117,13 +123,17 @@ class Connection(aiomqtt.Client):
     def post(self, message: Message, taken: Callable[[], None]) -> None:
         """Publish, and call `taken` once the broker has it; at once where that is not told.
 
-        Raises `MqttError` when there is no way to send it.
+        Raises `MqttError` when there is no way to send it, and `UnsendableError` when there
+        never will be.
         """
         is_newest = self.protocol is ProtocolVersion.V5
-        properties = message.envelope.properties() if is_newest else None
-        sent = self._client.publish(
-            message.topic, message.payload, message.qos, message.retain, properties
-        )
+        try:
+            properties = message.envelope.properties() if is_newest else None
+            sent = self._client.publish(
+                message.topic, message.payload, message.qos, message.retain, properties
+            )
+        except (ValueError, struct.error, MQTTException) as error:
+            raise UnsendableError(f"cannot publish on {message.topic[:80]!r}: {error}") from error
         if sent.rc != paho.MQTT_ERR_SUCCESS:
             raise aiomqtt.MqttCodeError(sent.rc, "Could not publish message")
         if sent.is_published():

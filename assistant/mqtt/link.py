@@ -17,6 +17,7 @@ from assistant.mqtt.connection import (
     Dialect,
     Failure,
     Session,
+    UnsendableError,
     explain,
     open_client,
 )
@@ -235,10 +236,10 @@ class Link:
                     # what is said now does not wait for all that was said long ago
                     room = window.room // 2 if self._live else window.room
                     for parcel in self._outbox.after(last, room):
-                        window.send(unpacked(parcel))
+                        self._launch(window, unpacked(parcel))
                         last = parcel.id
                     while self._live and window.room:
-                        window.send(self._live.popleft())
+                        self._launch(window, self._live.popleft())
                     if self._outbox.checkpoint_due:
                         chore = chores.create_task(
                             self._outbox.checkpoint(), name="mqtt-checkpoint"
@@ -247,9 +248,22 @@ class Link:
                     await window.wait()
         finally:
             self._took(window.taken())
+            for message in window.ahead():
+                self._took([message])
             for message in window.left():
                 if message.parcel_id is None:
                     self._lose(message)
+
+    def _launch(self, window: Window, message: Message) -> None:
+        """Send it, or forget for good what nobody could: the others must not wait behind it."""
+        try:
+            window.send(message)
+        except UnsendableError as error:
+            _log.error(f"a message is lost: {error}")
+            self.counters.dropped += 1
+            if message.parcel_id is not None:
+                self._outbox.delete(message.parcel_id)
+            _refuse(message, str(error))
 
     def _took(self, messages: Sequence[Message]) -> None:
         """Forget what the broker has; parcels come in the order of their ids, without a gap."""
@@ -271,8 +285,12 @@ class Link:
     def _lose(self, message: Message) -> None:
         """Count what is gone for good; a last value is not, it is said again."""
         self.counters.dropped += message.done is not None or not message.retain
-        if message.done and not message.done.done():
-            message.done.set_exception(aiomqtt.MqttError("there is no connection"))
+        _refuse(message, "there is no connection")
+
+
+def _refuse(message: Message, reason: str) -> None:
+    if message.done and not message.done.done():
+        message.done.set_exception(aiomqtt.MqttError(reason))
 
 
 def _first_leaf(error: BaseException) -> BaseException:

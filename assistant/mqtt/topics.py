@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from assistant.errors import UserError
+
+_LONGEST_TOPIC_BYTES = 65_535
+
 
 class CommandName(StrEnum):
     """The last part of a command's topic."""
@@ -162,3 +166,12 @@ class Topics:
     def parse(self, topic: str) -> CommandName | RequestName | None:
         """What an incoming topic names; None for one that is not this site's."""
         return self.incoming.get(topic)
+
+
+def check_topic(topic: str) -> str:
+    """Return a topic that can be published on; raises `UserError` for any other."""
+    size = len(topic.encode(errors="replace"))
+    is_text = not any("\ud800" <= char <= "\udfff" for char in topic)
+    if not 0 < size <= _LONGEST_TOPIC_BYTES or set(topic) & set("+#\0") or not is_text:
+        raise UserError(f"cannot publish on {topic[:80]!r}: a topic has no +, # or NUL in it")
+    return topic

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import aiomqtt
 
-from assistant.mqtt.connection import CALL_TIMEOUT_S, Connection
+from assistant.mqtt.connection import CALL_TIMEOUT_S, Connection, UnsendableError
 from assistant.mqtt.message import Message
 
 IN_FLIGHT = 16
@@ -38,7 +38,10 @@ class Window:
         return IN_FLIGHT - len(self._flights)
 
     def send(self, message: Message) -> None:
-        """Send without waiting; raises `MqttError` when there is no way to."""
+        """Send without waiting; raises what `Connection.post` does.
+
+        A message that can never be sent is not among those in flight.
+        """
         flight = _Flight(message, self._loop.time() + CALL_TIMEOUT_S)
         self._flights.append(flight)
 
@@ -46,7 +49,11 @@ class Window:
             flight.taken = True
             self._wake.set()
 
-        self._client.post(message, taken)
+        try:
+            self._client.post(message, taken)
+        except UnsendableError:
+            self._flights.pop()
+            raise
 
     def taken(self) -> list[Message]:
         """Give the messages that the broker has, and every older one, too."""
@@ -54,6 +61,12 @@ class Window:
         while self._flights and self._flights[0].taken:
             found.append(self._flights.popleft().message)
         return found
+
+    def ahead(self) -> list[Message]:
+        """Give the messages that the broker has though it lacks an older one: no more will come."""
+        ahead = [flight.message for flight in self._flights if flight.taken]
+        self._flights = deque(flight for flight in self._flights if not flight.taken)
+        return ahead
 
     def left(self) -> list[Message]:
         """Give up the messages of which the broker has said nothing."""

@@ -8,7 +8,7 @@ import aiomqtt
 import pytest
 
 from assistant.mqtt import window as module
-from assistant.mqtt.connection import Connection
+from assistant.mqtt.connection import Connection, UnsendableError
 from assistant.mqtt.message import Message
 from assistant.mqtt.window import IN_FLIGHT, Window
 
@@ -22,6 +22,8 @@ class FakeConnection:
     def post(self, message: Message, taken: Callable[[], None]) -> None:
         if message.topic == "refused":
             raise aiomqtt.MqttError("no way")
+        if message.topic == "#":
+            raise UnsendableError("never")
         self.takers.append(taken)
         if message.qos == 0:
             taken()
@@ -71,6 +73,14 @@ async def test_a_message_that_cannot_be_sent_is_among_those_given_up():
     with pytest.raises(aiomqtt.MqttError, match="no way"):
         window.send(refused)
     assert window.left() == [refused]
+
+
+async def test_a_message_that_can_never_be_sent_holds_up_nothing():
+    _, _, window = open_window()
+    window.send(message(1))
+    with pytest.raises(UnsendableError):
+        window.send(Message("#", b""))
+    assert window.left() == [message(1)]
 
 
 async def test_a_broker_that_takes_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch):
