@@ -12,7 +12,7 @@ from typing import Any, Self
 import structlog
 
 from assistant.errors import UserError
-from assistant.mqtt.outbox_file import hold, tidy
+from assistant.mqtt.outbox_file import hold, move_aside, tidy
 from assistant.settings import MqttSettings
 
 _log = structlog.get_logger(__name__)
@@ -33,15 +33,17 @@ _FROM_VERSION_1 = (
 )
 _INDEX = "CREATE INDEX IF NOT EXISTS parcel_expiry ON parcel (expires_at)"
 _INSERT = (
-    "INSERT INTO parcel (topic, payload, posted_at, expires_at, envelope)"
-    " VALUES (?, ?, ?, ?, ?) RETURNING length(payload)"
+    "INSERT INTO parcel (id, topic, payload, posted_at, expires_at, envelope)"
+    " VALUES (?, ?, ?, ?, ?, ?) RETURNING length(payload)"
 )
 _DELETE = "DELETE FROM parcel WHERE id BETWEEN ? AND ? RETURNING length(payload)"
 _BUSY_S = 0.1
 """How long a write waits for a file that is locked: nothing else is done meanwhile."""
 _MAX_POSTPONED = 1024
 """Writes that wait in memory for a file that stays locked."""
-_SUFFIXES = ("", "-wal", "-shm")
+_CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_PRIMARY = 0xFF
+"""What of SQLite's code names the error; the rest is detail."""
 _CHECKPOINT_EVERY = 256
 """Statements between two checkpoints: about one megabyte of log."""
 
@@ -100,7 +102,7 @@ class Outbox:
         self._unwritten = 0
         """Messages among them."""
         self._lock = hold(folder)
-        self._depth = self._bytes = 0
+        self._depth = self._bytes = self._last_id = 0
         try:
             self._db = self._open()
         except UserError:
@@ -147,7 +149,8 @@ class Outbox:
         """
         now, size = self._wall_time(), len(payload)
         life_s = min(self._max_age_s, self._max_age_s if lifetime_s is None else lifetime_s)
-        row = (topic, payload, now, now + life_s, envelope)
+        self._last_id += 1
+        row = (self._last_id, topic, payload, now, now + life_s, envelope)
         if size > self._max_bytes or not self._write(_INSERT, *row):
             self.dropped += 1
             return
@@ -201,7 +204,7 @@ class Outbox:
                 f"cannot open the outbox {self._path}: {error}; check who owns it (state_folder)"
             ) from error
         except sqlite3.DatabaseError as error:
-            self._move_aside(error)
+            move_aside(self._path, error)
             return self._connect()
 
     def _connect(self) -> sqlite3.Connection:
@@ -222,36 +225,37 @@ class Outbox:
             db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
             counted = "SELECT count(*), coalesce(sum(length(payload)), 0) FROM parcel"
             self._depth, self._bytes = db.execute(counted).fetchone()
+            used = db.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence").fetchone()[0]
+            self._last_id = max(self._last_id, used)
         except sqlite3.Error:
             db.close()
             raise
         return db
 
-    def _move_aside(self, error: sqlite3.Error) -> None:
-        aside = self._path.with_name(self._path.name + ".broken")
-        for suffix in _SUFFIXES:
-            broken = Path(f"{self._path}{suffix}")
-            if broken.exists():
-                broken.replace(f"{aside}{suffix}")
-        _log.warning(
-            "the outbox was corrupt and is started anew", moved_to=str(aside), error=str(error)
-        )
+    def _start_anew(self, error: sqlite3.Error) -> None:
+        """Lose all that waits, but neither the file nor the numbers that were given out."""
+        self.dropped += self._depth
+        self._depth = self._bytes = 0
+        self._db.close()
+        try:
+            move_aside(self._path, error)
+            self._db = self._open()
+        except (OSError, sqlite3.Error, UserError) as failure:
+            _log.error("the outbox stays closed", path=str(self._path), error=str(failure))
 
     def _execute(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """Give the rows of one statement; none when the disk or the file failed."""
         self._statements += 1
         try:
             rows = self._db.execute(sql, values).fetchall()
-        except sqlite3.OperationalError as error:
-            self._busy = error.sqlite_errorcode == sqlite3.SQLITE_BUSY
-            if not (self._failing or self._busy):
-                _log.error("the outbox cannot be used", path=str(self._path), error=str(error))
-            self._failing = not self._busy
-            return []
         except sqlite3.DatabaseError as error:
-            self._db.close()
-            self._move_aside(error)
-            self._db, self._busy = self._open(), False
+            code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY  # a closed file has none
+            self._busy = code == sqlite3.SQLITE_BUSY
+            if code in _CORRUPT:
+                self._start_anew(error)
+            elif not (self._failing or self._busy):
+                _log.error("the outbox cannot be used", path=str(self._path), error=str(error))
+            self._failing = not self._busy and code not in _CORRUPT
             return []
         self._failing = self._busy = False
         return rows

@@ -13,6 +13,8 @@ from assistant.errors import UserError
 _LONGEST_LOG_BYTES = 4 << 20
 """A log that is written without a pause never begins anew by itself; from here on it is made to."""
 
+_SUFFIXES = ("", "-wal", "-shm")
+
 _log = structlog.get_logger(__name__)
 
 
@@ -37,6 +39,18 @@ def hold(folder: Path) -> BinaryIO:
             f"another assistant uses the state folder {folder}: give each its own (state_folder)"
         ) from error
     return held
+
+
+def move_aside(path: Path, error: Exception) -> None:
+    """Keep a corrupt file for whoever wants to look at it, and make room for a new one."""
+    aside = path.with_name(path.name + ".broken")
+    for suffix in _SUFFIXES:
+        broken = Path(f"{path}{suffix}")
+        if broken.exists():
+            broken.replace(f"{aside}{suffix}")
+    _log.warning(
+        "the outbox was corrupt and is started anew", moved_to=str(aside), error=str(error)
+    )
 
 
 def tidy(path: Path) -> None:

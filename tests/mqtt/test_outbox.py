@@ -1,6 +1,5 @@
 """The outbox: bounded, durable, and never the reason that something fails."""
 
-import os
 import signal
 import sqlite3
 import subprocess
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from assistant.errors import UserError
 from assistant.mqtt import outbox as outbox_module
@@ -158,55 +156,6 @@ def test_what_an_older_version_left_is_still_sent(tmp_path: Path):
         first, second = outbox.after(0, 9)
         assert (first.payload, first.envelope, first.left_s) == (b"a", "", 60.0)
         assert (second.payload, second.envelope, second.left_s) == (b"b", "{}", 60.0)
-
-
-@pytest.mark.parametrize("damage", [b"this is no database" * 100, b""])
-def test_a_damaged_file_is_started_anew(tmp_path: Path, damage: bytes):
-    path = tmp_path / "outbox.sqlite"
-    path.write_bytes(damage)
-    with capture_logs() as logs, open_outbox(tmp_path) as outbox:
-        outbox.append("t", b"new")
-        assert payloads(outbox) == [b"new"]
-    assert len(logs) == bool(damage)
-    if damage:
-        assert (tmp_path / "outbox.sqlite.broken").read_bytes() == damage
-        assert logs[0]["event"] == "the outbox was corrupt and is started anew"
-
-
-def test_a_damaged_page_is_found_at_the_start(tmp_path: Path):
-    with open_outbox(tmp_path) as outbox:
-        for _ in range(100):
-            outbox.append("t", b"x" * 1000)
-    path = tmp_path / "outbox.sqlite"
-    content = bytearray(path.read_bytes())
-    content[3 * 4096 : 8 * 4096] = os.urandom(5 * 4096)
-    path.write_bytes(content)
-    with capture_logs() as logs, open_outbox(tmp_path) as outbox:
-        assert outbox.depth == 0
-    assert len(logs) == 1
-
-
-def test_a_file_of_an_unknown_format_is_moved_aside(tmp_path: Path):
-    db = sqlite3.connect(tmp_path / "outbox.sqlite")
-    db.execute("PRAGMA user_version = 9")
-    db.close()
-    with capture_logs() as logs, open_outbox(tmp_path) as outbox:
-        assert outbox.depth == 0
-    assert logs[0]["error"] == "its format 9 is unknown"
-
-
-def test_a_failing_disk_costs_the_message_and_one_line(tmp_path: Path):
-    with open_outbox(tmp_path) as outbox:
-        outbox.append("t", b"kept")
-        outbox._db.execute("PRAGMA query_only = ON")
-        with capture_logs() as logs:
-            outbox.append("t", b"lost")
-            outbox.append("t", b"lost")
-        assert [log["event"] for log in logs] == ["the outbox cannot be used"]
-        outbox._db.execute("PRAGMA query_only = OFF")
-        outbox.append("t", b"kept too")
-        assert payloads(outbox) == [b"kept", b"kept too"]
-        assert outbox.dropped == 2
 
 
 def test_a_second_assistant_in_the_same_folder_is_refused(tmp_path: Path):
