@@ -136,7 +136,8 @@ class Endpointer:
     def cancel(self, reason: EndReason = EndReason.CANCELLED) -> tuple[Event, ...]:
         """Throw the current utterance away, and the pre-roll with it."""
         was_open = self._now.opened
-        self._needs_silence = self._state is not State.QUIET and reason is EndReason.CANCELLED
+        unfinished = self._needs_silence or self._state is not State.QUIET
+        self._needs_silence = unfinished and reason is EndReason.CANCELLED
         self._reset()
         return (Dropped(reason),) if was_open else ()
 

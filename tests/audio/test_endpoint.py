@@ -214,6 +214,13 @@ def test_the_rest_of_a_cancelled_sentence_opens_nothing():
     assert names(room.hear("s500 q700 s500")) == "started"
 
 
+def test_a_cancel_does_not_end_the_wait_for_a_silence():
+    room = Room(max_utterance_ms=1000)
+    assert names(room.hear("s2000 c s2000")) == "started ended:max_utterance"
+    room.hear("s500 c c")
+    assert names(room.hear("s500 q700 s500")) == "started"
+
+
 def test_what_is_said_right_after_unmuting_is_heard():
     room = Room()
     room.hear("s500 m")
