@@ -65,8 +65,11 @@ class Worker:
     ) -> _T:
         """Await `work(cancel, ...)` on the thread; cancelling the caller cancels the work.
 
-        Raises what the work raises, and `TransientError` when `CAPACITY` pieces wait already.
+        Raises what the work raises, and `TransientError` when `CAPACITY` pieces wait already or
+        after `close`.
         """
+        if self._closed.is_set():
+            raise TransientError("the engine is closed")
         cancel, future = Cancel(), Future[_T]()
 
         def begin() -> None:

@@ -121,3 +121,11 @@ async def test_closing_does_not_wait_for_a_pass_that_does_not_end():
     assert worker._thread.daemon
     passes.go_on.release(3)
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_nothing_is_taken_after_the_end():
+    worker = Worker("test engine")
+    await worker.close(PATIENCE_S)
+    with pytest.raises(TransientError, match="closed"):
+        await asyncio.wait_for(worker.run(lambda cancel: None), PATIENCE_S)
+    assert not worker.busy
