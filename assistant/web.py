@@ -3,32 +3,20 @@
 import asyncio
 import json as json_codec
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
-from urllib.request import (
-    HTTPDefaultErrorHandler,
-    HTTPErrorProcessor,
-    HTTPHandler,
-    HTTPRedirectHandler,
-    HTTPSHandler,
-    OpenerDirector,
-    ProxyHandler,
-    Request,
-    UnknownHandler,
-)
+from urllib.request import Request
+
+from assistant.threads import in_thread
+from assistant.web_line import Line
 
 MAX_BYTES = 1_048_576
 """Largest response that is read."""
 MAX_AT_ONCE = 8
 _SCHEMES = ("http", "https")
-_HANDLERS = (
-    *(ProxyHandler, UnknownHandler, HTTPHandler, HTTPSHandler),
-    *(HTTPDefaultErrorHandler, HTTPRedirectHandler, HTTPErrorProcessor),
-)
-"""No files and no FTP, which urllib would open as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +74,6 @@ class HttpClient:
     """The real one."""
 
     def __init__(self) -> None:
-        self._opener = OpenerDirector()
-        for kind in _HANDLERS:
-            self._opener.add_handler(kind())
         self._at_once = threading.BoundedSemaphore(MAX_AT_ONCE)
 
     async def get(
@@ -114,19 +99,23 @@ class HttpClient:
     async def _send(self, request: Request, timeout: float) -> Response:
         if not self._at_once.acquire(blocking=False):
             raise BlockingIOError(f"{MAX_AT_ONCE} requests are under way already")
-        async with asyncio.timeout(timeout):
-            return await _in_thread(lambda: self._fetch(request, timeout))
-
-    def _fetch(self, request: Request, timeout: float) -> Response:
+        line = Line()
         try:
-            return _read(self._opener, request, timeout)
+            async with asyncio.timeout(timeout):
+                return await in_thread(lambda: self._fetch(request, timeout, line), "plugin http")
+        finally:
+            line.cut()
+
+    def _fetch(self, request: Request, timeout: float, line: Line) -> Response:
+        try:
+            return _read(line, request, timeout)
         finally:
             self._at_once.release()
 
 
-def _read(opener: OpenerDirector, request: Request, timeout: float) -> Response:
+def _read(line: Line, request: Request, timeout: float) -> Response:
     try:
-        answer = opener.open(request, timeout=timeout)
+        answer = line.open(request, timeout)
     except HTTPError as refusal:
         answer = refusal
     with answer:
@@ -143,31 +132,3 @@ def _request(url: str, body: bytes | None, headers: Mapping[str, str] | None) ->
         raise ValueError(f"{url!r} is no http or https address")
     named = {"User-Agent": "assistant", **(headers or {})}
     return Request(url, data=body, headers=named)  # noqa: S310 - the scheme was checked
-
-
-def _in_thread(work: Callable[[], Response]) -> asyncio.Future[Response]:
-    """Run `work` on a daemon thread: asyncio's own are waited for when the program ends."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Response] = loop.create_future()
-
-    def settle(result: Response | BaseException) -> None:
-        if future.done():
-            return
-        if isinstance(result, BaseException):
-            future.set_exception(result)
-        else:
-            future.set_result(result)
-
-    def run() -> None:
-        result: Response | BaseException
-        try:
-            result = work()
-        except Exception as error:  # noqa: BLE001 - raised again where it is awaited
-            result = error
-        try:
-            loop.call_soon_threadsafe(settle, result)
-        except RuntimeError:
-            return  # the loop is closed: nobody waits any more
-
-    threading.Thread(target=run, name="plugin http", daemon=True).start()
-    return future

@@ -1,14 +1,18 @@
 """HTTP for plugins, against a real server."""
 
 import asyncio
+import ssl
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 
 from assistant import web
 from assistant.plugin import Plugin, Response, Turn
 from assistant.web import HttpClient
+from tests.support.broker import Certificates
 
 
 class Site(BaseHTTPRequestHandler):
@@ -62,6 +66,49 @@ async def test_a_large_page_is_refused(site):
 async def test_a_slow_server_is_not_waited_for(site):
     with pytest.raises(TimeoutError):
         await HttpClient().get(f"{site}/slow", timeout=0.1)
+
+
+async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A server that comes to an end at `/end` alone."""
+    asked = await reader.readline()
+    writer.write(b"HTTP/1.1 200 OK\r\n" if b"/head" in asked else b"HTTP/1.1 200 OK\r\n\r\n")
+    with suppress(ConnectionError):
+        while b"/end" not in asked:
+            writer.write(b"X: ")
+            await writer.drain()
+            await asyncio.sleep(0.01)
+    writer.close()
+
+
+@pytest.fixture
+def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    made = Certificates.make(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(made.certificate, made.key)
+    monkeypatch.setenv("SSL_CERT_FILE", str(made.ca))
+    return context
+
+
+@pytest.mark.parametrize("path", ["head", "body"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_servers_that_never_come_to_an_end_hold_no_place(scheme, path, tls):
+    client, secure = HttpClient(), tls if scheme == "https" else None
+    async with await asyncio.start_server(trickle, "127.0.0.1", 0, ssl=secure) as server:
+        site = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        gets = [client.get(f"{site}/{path}", timeout=0.5) for _ in range(web.MAX_AT_ONCE)]
+        for outcome in await asyncio.gather(*gets, return_exceptions=True):
+            assert isinstance(outcome, TimeoutError)
+        async with asyncio.timeout(5):
+            while client._at_once._value < web.MAX_AT_ONCE:  # noqa: ASYNC110 - threads end
+                await asyncio.sleep(0.01)
+        assert (await client.get(f"{site}/end")).ok
+
+
+async def test_a_certificate_that_nobody_known_signed_is_refused(tls, monkeypatch):
+    monkeypatch.delenv("SSL_CERT_FILE")
+    async with await asyncio.start_server(trickle, "127.0.0.1", 0, ssl=tls) as server:
+        with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
+            await HttpClient().get(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}")
 
 
 async def test_no_more_than_a_few_requests_at_once(site):
