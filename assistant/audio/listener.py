@@ -12,6 +12,7 @@ from assistant.audio.vad import Vad
 from assistant.audio.wakeword import WakeWord
 from assistant.clock import Clock
 from assistant.settings import EndpointSettings
+from assistant.stopping import end
 from assistant.turn import EndReason, StartReason
 
 _GUARD_S = 1.0
@@ -92,7 +93,7 @@ class Listener:
                 yield event
             await listening
         finally:
-            listening.cancel()
+            await end(listening, _GUARD_S)  # its own end would close what is read next
 
     def open(self, reason: StartReason = StartReason.PUSH_TO_TALK) -> None:
         """Listen to a person who has not spoken yet; a muted microphone stays muted."""

@@ -197,3 +197,15 @@ async def test_an_overtaken_utterance_whose_start_was_told_ends_as_dropped():
     assert isinstance(await mailbox.get(), Started)
     assert isinstance(await mailbox.get(), Ended)
     assert mailbox.dropped_utterances == 1
+
+
+async def test_what_is_read_again_at_once_is_not_ended_by_the_reading_before():
+    source = HandSource()
+    listener = listener_of(source, FakeClock())
+    source.give(SENTENCE)
+    first = listener.events()
+    assert isinstance(await anext(first), Started)
+    await first.aclose()
+    source.give(np.concatenate([silence(1), SENTENCE]))
+    source.queue.put_nowait(None)
+    assert [type(event) for event in await collect(listener)] == [Ended, Started, Ended]
