@@ -20,6 +20,7 @@ from assistant.audio.source import FRAME_MS, Frame, Framer
 from assistant.clock import Clock
 from assistant.errors import TransientError
 from assistant.settings import AudioSettings
+from assistant.threads import in_thread
 from assistant.turn import SAMPLE_RATE_HZ
 
 _log = structlog.get_logger(__name__)
@@ -151,7 +152,7 @@ class Microphone:
                     await self._until_stalled()
                 finally:
                     with suppress(TransientError):
-                        await _in_thread(recorder.close, "close", CLOSE_TIMEOUT_S)
+                        await _call(recorder.close, "close", CLOSE_TIMEOUT_S)
                 if self._heard_at > opened_at:
                     failures = 0
                 self._tell(Lost(f"{recorder.device.name} gave no sound for {self._stall_s:g} s"))
@@ -172,15 +173,22 @@ class Microphone:
                 self._put(_Chunk(data, self._clock.now(), recorders[0].device), loop)
 
         def open_() -> None:
-            recorders.append(self._driver.open(self._wanted, on_chunk))
+            recorder = self._driver.open(self._wanted, on_chunk)
+            with self._lock:
+                recorders.append(recorder)
+                is_late = session != self._session
             ready.set()
-            if session != self._session:  # opened too late: nobody would ever close it
-                recorders[0].close()
+            if is_late:  # nobody else would ever close it
+                recorder.close()
 
         try:
-            await _in_thread(open_, "open", OPEN_TIMEOUT_S)
+            await _call(open_, "open", OPEN_TIMEOUT_S)
         except BaseException:
-            self._session += 1
+            with self._lock:
+                self._session += 1
+                unheard = [*recorders]  # opened just before it was given up
+            for recorder in unheard:
+                in_thread(recorder.close, "microphone.close")
             raise
         device = recorders[0].device
         self._heard_at = self._clock.now()
@@ -239,30 +247,13 @@ class _Converter:
         return to_int16(mono)
 
 
-async def _in_thread(work: Callable[[], None], name: str, timeout_s: float) -> None:
-    """Run `work` on a daemon thread, because the audio system may never return.
+async def _call(work: Callable[[], None], name: str, timeout_s: float) -> None:
+    """Run `work` on a thread, because the audio system may never return.
 
     Raises what `work` raises, or `TransientError` after `timeout_s`.
     """
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[None] = loop.create_future()
-
-    def settle(error: BaseException | None) -> None:
-        if not done.done():
-            done.set_exception(error) if error else done.set_result(None)
-
-    def run() -> None:
-        error: BaseException | None = None
-        try:
-            work()
-        except BaseException as raised:  # noqa: BLE001 - handed to the waiting task
-            error = raised
-        with suppress(RuntimeError):
-            loop.call_soon_threadsafe(settle, error)
-
-    threading.Thread(target=run, name=f"microphone.{name}", daemon=True).start()
     try:
         async with asyncio.timeout(timeout_s):
-            await done
+            await in_thread(work, f"microphone.{name}")
     except TimeoutError:
         raise TransientError(f"the audio system does not {name} the microphone") from None

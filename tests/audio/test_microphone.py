@@ -229,3 +229,13 @@ def test_a_device_is_chosen_by_index_or_by_a_part_of_its_name(wanted: str | int 
 def test_a_device_that_is_not_there_is_named_with_those_that_are(wanted: str | int):
     with pytest.raises(TransientError, match=f"{wanted}.*USB microphone.*Built-in Audio"):
         choose([MONO, STEREO], wanted)
+
+
+async def test_a_device_opened_just_as_it_is_given_up_is_closed(rig: Rig):
+    async with rig.microphone:
+        await rig.until(lambda: rig.driver.attempts == 1)
+        for thread in threading.enumerate():
+            if thread.name == "microphone.open":
+                thread.join(5)
+        assert rig.microphone.status == Lost("not opened yet")
+    await rig.until(lambda: rig.driver.opened[0].closed)
