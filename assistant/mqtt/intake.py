@@ -12,16 +12,10 @@ from aiomqtt import ProtocolVersion
 
 from assistant.clock import Clock
 from assistant.errors import TransientError, UserError
-from assistant.mqtt.connection import (
-    Connection,
-    Failure,
-    Session,
-    explain,
-    open_client,
-)
-from assistant.mqtt.credentials import address, read_credentials
+from assistant.mqtt.connection import Connection, Failure, Session, explain
+from assistant.mqtt.credentials import address
 from assistant.mqtt.envelope import Envelope
-from assistant.mqtt.retries import Retries
+from assistant.mqtt.retries import Retries, connect
 from assistant.mqtt.rooms import AnswerKind, AnswerPayload
 from assistant.mqtt.topics import Topics
 from assistant.recent import Recent
@@ -124,15 +118,8 @@ class Intake:
         return turn in self._answered_elsewhere
 
     async def _attempt(self) -> Failure:
-        failure: Failure | None = None
-        try:
-            credentials = await asyncio.to_thread(read_credentials, self._settings)
-            client = open_client(self._settings, credentials, self._session, ProtocolVersion.V5)
-            async with client:
-                await self._serve(client)
-        except* (aiomqtt.MqttError, UserError) as group:
-            failure = explain(group.exceptions[0], self._settings)
-        return failure or explain(aiomqtt.MqttError("the connection ended"), self._settings)
+        reason = await connect(self._settings, self._session, ProtocolVersion.V5, self._serve)
+        return explain(reason, self._settings)
 
     async def _serve(self, client: Connection) -> None:
         self._client = client

@@ -11,7 +11,7 @@ import aiomqtt
 import structlog
 
 from assistant.clock import Clock
-from assistant.errors import TransientError, UserError
+from assistant.errors import TransientError
 from assistant.mqtt.connection import (
     Connection,
     Dialect,
@@ -19,14 +19,13 @@ from assistant.mqtt.connection import (
     Session,
     UnsendableError,
     explain,
-    open_client,
 )
 from assistant.mqtt.counters import Counters
-from assistant.mqtt.credentials import address, read_credentials
+from assistant.mqtt.credentials import address
 from assistant.mqtt.envelope import Envelope
 from assistant.mqtt.message import Message, unpacked
 from assistant.mqtt.outbox import Outbox
-from assistant.mqtt.retries import Retries
+from assistant.mqtt.retries import Retries, connect
 from assistant.mqtt.topics import Topics
 from assistant.mqtt.window import Window
 from assistant.settings import MqttSettings
@@ -160,24 +159,15 @@ class Link:
         return failure
 
     async def _connect(self) -> Failure:
-        failure: Failure | None = None
-        refused = False
-        try:
-            credentials = await asyncio.to_thread(read_credentials, self._settings)
-            version = self._dialect.version
-            client = open_client(self._settings, credentials, self._session, version)
-            async with client:
-                self._dialect.succeeded()
-                await self._serve(client)
-        except* (aiomqtt.MqttError, UserError) as group:
-            error = _first_leaf(group)
-            failure = None if self._dialect.failed(error) else explain(error, self._settings)
-            refused = failure is None
-        if refused:
-            return await self._connect()
-        return failure or explain(aiomqtt.MqttError("the connection ended"), self._settings)
+        settings, session = self._settings, self._session
+        reason = await connect(settings, session, self._dialect.version, self._serve)
+        if self._dialect.failed(reason):
+            reason = await connect(settings, session, self._dialect.version, self._serve)
+            self._dialect.failed(reason)
+        return explain(reason, settings)
 
     async def _serve(self, client: Connection) -> None:
+        self._dialect.succeeded()
         self._client = client
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -291,9 +281,3 @@ class Link:
 def _refuse(message: Message, reason: str) -> None:
     if message.done and not message.done.done():
         message.done.set_exception(aiomqtt.MqttError(reason))
-
-
-def _first_leaf(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

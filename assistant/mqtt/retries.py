@@ -1,11 +1,17 @@
 """Trying again: ever more rarely, never for ever apart, and every new reason in one line."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
+import aiomqtt
 import structlog
+from aiomqtt import ProtocolVersion
 
 from assistant.clock import Clock
-from assistant.mqtt.connection import Failure
+from assistant.errors import UserError
+from assistant.mqtt.connection import Connection, Failure, Session, open_client
+from assistant.mqtt.credentials import read_credentials
+from assistant.settings import MqttSettings
 
 STABLE_S = 5.0
 """A connection that lasts this long ends a series of failures: two clients with one identity
@@ -50,6 +56,29 @@ class Retries:
         else:
             _log.warning(line)
         self._told = failure.reason
+
+
+async def connect(
+    settings: MqttSettings,
+    session: Session,
+    version: ProtocolVersion,
+    serve: Callable[[Connection], Awaitable[None]],
+) -> BaseException:
+    """Connect, let `serve` do what the connection is for, and give the reason of its end.
+
+    That is a `UserError` or an `MqttError`; whatever else goes wrong is raised.
+    """
+    reason: BaseException = aiomqtt.MqttError("the connection ended")
+    try:
+        credentials = await asyncio.to_thread(read_credentials, settings)
+        client = open_client(settings, credentials, session, version)
+        async with client:
+            await serve(client)
+    except* (aiomqtt.MqttError, UserError) as group:
+        reason = group
+        while isinstance(reason, BaseExceptionGroup):
+            reason = reason.exceptions[0]
+    return reason
 
 
 def backoff_s(failures: int, *, needs_a_person: bool = False, chance: float) -> float:

@@ -16,6 +16,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 from structlog.testing import capture_logs
 
+from assistant.mqtt import link
 from assistant.mqtt.commands import Say
 from assistant.mqtt.connection import Dialect
 from assistant.mqtt.envelope import Envelope
@@ -225,6 +226,22 @@ def test_auto_changes_only_when_the_version_may_be_the_reason(
     for error in errors:
         dialect.failed(error)
     assert dialect.version is then
+
+
+async def test_a_broker_that_refuses_every_version_is_tried_with_each_once(
+    state_folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    tried: list[ProtocolVersion] = []
+
+    async def connect(*given: Any) -> Exception:
+        tried.append(given[2])
+        return refusal(132)
+
+    monkeypatch.setattr(link, "connect", connect)
+    async with running_bus({"port": 1}, state_folder, clock=HeldClock()) as bus:
+        reason = await asyncio.wait_for(bus.first_connect(), 5)
+    assert "does not speak" in (reason or "")
+    assert tried == [V5, ProtocolVersion.V311]
 
 
 def test_a_version_that_has_worked_is_kept():
