@@ -1,9 +1,12 @@
 """Which words of a transcript may be meant for each slot of a template."""
 
+import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 from rapidfuzz import fuzz, process
 
 from assistant.slots import SlotType
@@ -25,7 +28,10 @@ class Kinds:
         self._values = np.array(values, object)  # [V]
         self._lengths = np.array([len(value) for value in values], np.intp)  # [V]
         self._kind_of = np.repeat(np.arange(len(counts)), counts)  # [V]
-        self._first_of = np.cumsum([0, *counts[:-1]])  # [K]
+        self._apart = self._kind_of * 1000.0  # so that kinds stay apart when sorted by ratios
+        first = np.cumsum([0, *counts[:-1]])[self._kind_of]
+        self._dozen = np.flatnonzero(np.arange(len(values)) - first < 3 * FILLS)
+        self._ends = np.cumsum([0, *(min(count, 3 * FILLS) for count in counts)]).tolist()
         self._different, self._which = np.unique(self._values, return_inverse=True)
 
     def likely(self, key: str) -> dict[int, list[str]]:
@@ -47,12 +53,33 @@ class Kinds:
         ratios = process.cdist([key], self._different, scorer=fuzz.partial_ratio, dtype=np.float64)[
             0
         ][self._which]  # [V]
-        order = np.lexsort((-ratios, self._kind_of))
-        rank = np.arange(len(order)) - self._first_of[self._kind_of]
-        best = order[rank < 3 * FILLS]
+        best = np.argsort(self._apart - ratios, kind="stable")[self._dozen]
         best = best[np.lexsort((-self._lengths[best], -np.rint(ratios[best]), self._kind_of[best]))]
-        ends = np.searchsorted(self._kind_of[best], np.arange(1, len(self._kinds)))
-        return [part.tolist() for part in np.split(self._values[best], ends)]
+        values = self._values[best].tolist()
+        return [values[begin:end] for begin, end in itertools.pairwise(self._ends)]
+
+
+class Frame:
+    """What stands at one side of some free texts."""
+
+    def __init__(self, words: list[str], counts: NDArray[np.intp]) -> None:
+        self._words, self._counts = words, counts
+
+    @classmethod
+    def of(cls, sides: Sequence[str]) -> Self:
+        """Count the words of each."""
+        words = [side.strip() for side in sides]
+        return cls(words, np.array([_count(side) for side in words], np.intp))
+
+    def __add__(self, more: "Frame") -> "Frame":
+        """Join two."""
+        return Frame(self._words + more._words, np.concatenate((self._counts, more._counts)))
+
+    def fitting(self, heard: Sequence[str]) -> NDArray[np.intp]:
+        """How many words each has; -1 if it is nothing like that many of those `heard`."""
+        there = [heard[count] for count in np.minimum(self._counts, len(heard) - 1).tolist()]
+        ratios = process.cpdist(there, self._words, scorer=fuzz.ratio, score_cutoff=FRAME_RATIO)
+        return np.where(ratios > 0, self._counts, -1)
 
 
 class Heard:
@@ -65,8 +92,8 @@ class Heard:
         count = len(self.words)
         self._heads = [" ".join(self.words[:place]) for place in range(count + 1)]
         self._tails = [" ".join(self.words[count - place :]) for place in range(count + 1)]
-        self._starts: dict[str, int | None] = {}
-        self._ends: dict[str, int | None] = {}
+        self._starts: dict[str, int] = {}
+        self._ends: dict[str, int] = {}
 
     def likely(self, kind: SlotType) -> list[str]:
         """Values of a slot, likeliest first; never empty."""
@@ -76,36 +103,37 @@ class Heard:
         """Say what was likeliest said for each slot."""
         return {name: self._likely[id(kind)][0] for name, kind in slots.items()}
 
-    def starts(self, sides: Sequence[str]) -> list[int | None]:
-        """Say where a free text begins after each side; None if other words were heard there."""
-        return _fitting(sides, self._heads)
+    def starts(self, sides: Frame) -> NDArray[np.intp]:
+        """Say where a free text begins after each side; -1 if other words were heard there."""
+        return sides.fitting(self._heads)
 
-    def ends(self, sides: Sequence[str]) -> list[int | None]:
-        """Say where a free text ends before each side; None if other words were heard there."""
-        last = len(self.words)
-        counts = _fitting(sides, self._tails)
-        return [None if count is None else last - count for count in counts]
+    def ends(self, sides: Frame) -> NDArray[np.intp]:
+        """Say where a free text ends before each side; -1 if other words were heard there."""
+        counts = sides.fitting(self._tails)
+        return np.where(counts < 0, -1, len(self.words) - counts)
 
     def between(self, before: str, after: str) -> str:
         """Give the free text between two sides; empty if other words were heard around it."""
         if before not in self._starts:
-            [self._starts[before]] = self.starts([before])
+            self._starts[before] = _fit(before, self._heads)
         if after not in self._ends:
-            [self._ends[after]] = self.ends([after])
-        start, end = self._starts[before], self._ends[after]
-        return "" if start is None or end is None else " ".join(self.words[start : max(start, end)])
+            self._ends[after] = _fit(after, self._tails)
+        start, tail = self._starts[before], self._ends[after]
+        if start < 0 or tail < 0:
+            return ""
+        return " ".join(self.words[start : max(start, len(self.words) - tail)])
 
 
-def _fitting(sides: Sequence[str], heard: Sequence[str]) -> list[int | None]:
-    """Count the words of each side; None if it is nothing like that many of those `heard`."""
-    words = [side.strip() for side in sides]
-    counts = [side.count(" ") + 1 if side else 0 for side in words]
-    most, ratio = len(heard) - 1, fuzz.ratio
-    there = [heard[min(most, count)] for count in counts]
-    return [
-        count if left == right or ratio(left, right, score_cutoff=FRAME_RATIO) > 0 else None
-        for count, left, right in zip(counts, there, words, strict=True)
-    ]
+def _fit(side: str, heard: Sequence[str]) -> int:
+    """Do what `Frame.fitting` does, for one."""
+    words = side.strip()
+    count = _count(words)
+    there = heard[min(len(heard) - 1, count)]
+    return count if fuzz.ratio(there, words, score_cutoff=FRAME_RATIO) > 0 else -1
+
+
+def _count(words: str) -> int:
+    return words.count(" ") + 1 if words else 0
 
 
 def _reads(kind: SlotType, words: str) -> bool:

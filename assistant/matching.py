@@ -75,6 +75,7 @@ class Matcher:
 
     def __init__(self, handlers: Sequence[BoundHandler]) -> None:
         self._owners = [_Owner(bound, each) for bound in handlers for each in bound.templates]
+        self._words = [(owner.template.certain_word, owner) for owner in self._owners]
         self._last_near: tuple[str, list[Near]] = ("", [])
 
     @classmethod
@@ -150,7 +151,7 @@ class Matcher:
     def _exact(self, sentence: str) -> list[Match]:
         found: dict[str, Match] = {}
         key = sentence.replace("'", "")
-        for owner in self._owners:
+        for owner in [owner for word, owner in self._words if word in key]:
             if hit := owner.template.match(key):
                 match = Match(owner.bound, hit[0], 1.0, sentence, hit[1])
                 if match.intent not in found or rank(match) > rank(found[match.intent]):

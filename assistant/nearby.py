@@ -64,8 +64,8 @@ class Nearby:
             drawn = template.skeletons(share, rng).items()
             made = [Skeleton.of(owner, picks, text, self._slots[owner]) for text, picks in drawn]
             self._skeletons += sorted(made, key=lambda each: bool(each.wild))
-        self._guesses = list(self._alike())
-        self._places = np.array([each for some in self._guesses for each in some.places], np.intp)
+        self._known = {(each.owner, each.picks): each for each in self._skeletons}
+        self._guesses = Guesses(self._skeletons, self._slots)
 
     def near(self, text: str, limit: int) -> list[Near]:
         """Return up to `limit` sentences near `text` (`spoken.normalise` form), nearest first.
@@ -76,10 +76,11 @@ class Nearby:
         if not 0 < len(text.split()) <= _MAX_WORDS or not self._skeletons:
             return []
         heard = Heard(text, self._kinds)
-        owners: dict[str, int] = {}
-        for sentence, owner in self._fill_all(self._wordings(heard), heard):
-            owners.setdefault(sentence, owner)
-        best = process.extract(text, list(owners), scorer=fuzz.ratio, limit=2 * limit)
+        filled = self._fill_all(self._wordings(heard), heard)
+        texts = [sentence for sentences, _ in filled for sentence in sentences]
+        by = [owner for sentences, owner in filled for _ in sentences]
+        owners = dict(zip(reversed(texts), reversed(by), strict=True))  # the first of each
+        best = process.extract(text, [*dict.fromkeys(texts)], scorer=fuzz.ratio, limit=2 * limit)
         found: dict[str, Near] = {}
         for sentence, _, _ in best:
             tidy = spoken.tidy(sentence)
@@ -88,20 +89,14 @@ class Nearby:
                 found.setdefault(tidy, near)
         return sorted(found.values(), reverse=True)[:limit]
 
-    def _alike(self) -> Iterable[Guesses]:
-        """Bring together the skeletons whose slots have the same names and kinds."""
-        groups: dict[int, dict[int, Skeleton]] = {}
-        for place, skeleton in enumerate(self._skeletons):
-            groups.setdefault(self._groups[skeleton.owner], {})[place] = skeleton
-        for group in groups.values():
-            yield Guesses(self._slots[next(iter(group.values())).owner], group)
-
     def _wordings(self, heard: Heard) -> list[Skeleton]:
         """Shortlist the nearest skeletons, after climbing from the best of each template."""
-        guesses = [guess for some in self._guesses for guess in some.fill(heard)]
-        ratios = np.empty(len(guesses))
-        ratios[self._places] = process.cdist(
-            [heard.text], guesses, scorer=fuzz.ratio, score_cutoff=_MIN_RATIO - 15, dtype=np.float64
+        ratios = process.cdist(
+            [heard.text],
+            self._guesses.fill(heard),
+            scorer=fuzz.ratio,
+            score_cutoff=_MIN_RATIO - 15,
+            dtype=np.float64,
         )[0]
         tried: _Tried = {}
         for place in _highest(ratios, _SHORTLIST):
@@ -124,7 +119,7 @@ class Nearby:
                 picks = (*best.picks[:place], option, *best.picks[place + 1 :])
                 if (best.owner, picks) in tried:
                     continue
-                near = self._climbed(best.owner, picks)
+                near = self._known.get((best.owner, picks)) or self._climbed(best.owner, picks)
                 if near.text:
                     found = fuzz.ratio(heard.text, near.fill(heard, said))
                     tried[best.owner, picks] = found, near
@@ -135,7 +130,7 @@ class Nearby:
         text = self._templates[owner].wording(picks)
         return Skeleton.of(owner, picks, text, self._slots[owner])
 
-    def _fill_all(self, skeletons: Iterable[Skeleton], heard: Heard) -> Iterator[tuple[str, int]]:
+    def _fill_all(self, skeletons: Iterable[Skeleton], heard: Heard) -> list[tuple[list[str], int]]:
         """Fill the slots with every combination of likely values, up to a bound; with owners."""
         known: dict[tuple[int, str], list[str]] = {}
 
@@ -145,15 +140,15 @@ class Nearby:
                 known[key] = _combine(text, self._slots[owner], heard)
             return known[key]
 
+        filled = []
         for each in skeletons:
-            before = combine(each.owner, each.before)
-            if not each.wild:
-                yield from ((text, each.owner) for text in before)
-                continue
-            after = combine(each.owner, each.after)
-            values = heard.likely(self._slots[each.owner][each.wild])
-            texts = _around(heard, before, values, after)
-            yield from ((text, each.owner) for text in texts)
+            texts = combine(each.owner, each.before)
+            if each.wild:
+                after = combine(each.owner, each.after)
+                values = heard.likely(self._slots[each.owner][each.wild])
+                texts = list(_around(heard, texts, values, after))
+            filled.append((texts, each.owner))
+        return filled
 
 
 def _combine(text: str, kinds: Mapping[str, SlotType], heard: Heard) -> list[str]:
@@ -161,9 +156,9 @@ def _combine(text: str, kinds: Mapping[str, SlotType], heard: Heard) -> list[str
     texts = [text]
     for name in dict.fromkeys(open_slots(text)):
         slot, values = f"{{{name}}}", heard.likely(kinds[name])
-        texts = [text.replace(slot, value) for text in texts for value in values]
-        del texts[_MAX_COMBINATIONS:]
-    return texts
+        room = -(-_MAX_COMBINATIONS // len(values))
+        texts = [text.replace(slot, value) for text in texts[:room] for value in values]
+    return texts[:_MAX_COMBINATIONS]
 
 
 def _around(

@@ -50,11 +50,16 @@ TIME = (
 """Pattern of a time of day in words."""
 
 
+_NORMAL = re.compile("[a-z]+(?: [a-z]+)*")
+
+
 def normalise(text: str) -> str:
     """Lower-case words with single spaces: punctuation dropped, digits spelled out.
 
     Apostrophes inside words stay ("what's"), since that is how sentences are written.
     """
+    if _NORMAL.fullmatch(text):
+        return text
     text = unicodedata.normalize("NFKC", text).casefold().replace("\u2019", "'")
     text = re.sub(r"\b([ap])\.\s?m\b\.?", r"\1m", text).replace("%", " percent ")
     text = text.replace("&", " and ").replace("_", " ")

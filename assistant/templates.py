@@ -57,6 +57,11 @@ class Template:
         return _certain(self.tree)
 
     @cached_property
+    def certain_word(self) -> str:
+        """The longest word, or part of one, in every one of its wordings; as in `spoken.key`."""
+        return max(_certain_words(self.tree), key=len, default="")
+
+    @cached_property
     def _pattern(self) -> re.Pattern[str]:
         return re.compile(_regex(self.tree, self.types, itertools.count()))
 
@@ -232,6 +237,17 @@ def _certain(node: Node) -> frozenset[str]:
             return frozenset().union(*(_certain(part) for part in parts))
         case Choice(options):
             return frozenset.intersection(*(_certain(option) for option in options))
+
+
+def _certain_words(node: Node) -> Iterator[str]:
+    match node:
+        case Text(text):
+            yield from text.replace("'", "").split()
+        case Series(parts):
+            for part in parts:
+                yield from _certain_words(part)
+        case _:
+            return
 
 
 def _choices(node: Node) -> Iterator[Choice]:

@@ -254,3 +254,26 @@ def test_the_benchmark_makes_up_templates_that_are_heard():
     assert len(matcher) == 49
     assert matcher.exact("check the oven in the attic")[0].slots == {"place": "attic"}
     assert matcher.fuzzy("chuck the oven in the attic")[0].slots == {"place": "attic"}
+
+
+@pytest.mark.parametrize(
+    ("templates", "word"),
+    [
+        ("[please] switch on", "switch"),
+        ("(open|close) it", "it"),
+        ("what's up", "whats"),
+        ("(open|close) [now]", ""),
+    ],
+)
+def test_a_template_knows_a_word_of_all_its_wordings(templates, word):
+    [owner] = make(quiet(templates)).plugins[0].handlers[0].templates
+    assert owner.certain_word == word
+
+
+def quiet(template):
+    plugin = Plugin("quiet")
+
+    @plugin.intent(template)
+    async def handler(turn: Turn) -> None: ...
+
+    return plugin

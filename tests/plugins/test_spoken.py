@@ -99,3 +99,8 @@ def test_a_decimal_number_is_read():
 )
 def test_grammar_around_filled_in_slots_is_mended(rough, mended):
     assert spoken.tidy(rough) == mended
+
+
+@pytest.mark.parametrize("words", ["turn on the light", "a", "set it to twenty one"])
+def test_words_in_their_one_form_stay_as_they_are(words):
+    assert spoken.normalise(words) == spoken.normalise(f" {words.upper()}!") == words
