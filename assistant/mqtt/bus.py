@@ -190,8 +190,8 @@ class Bus:
         """Publish for a plugin, and return once the broker has acknowledged it.
 
         Raises `UserError` for a topic nobody can publish on, and `TransientError` when the broker
-        is away or gives no answer: a command to a lamp is worthless an hour later, so it is not
-        kept.
+        is away, gives no answer or throws it away: a command to a lamp is worthless an hour later,
+        so it is not kept.
         """
         body = payload.encode() if isinstance(payload, str) else payload
         about = NO_ENVELOPE if retain else Envelope(self._settings.command_expiry_s)

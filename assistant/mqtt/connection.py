@@ -109,7 +109,7 @@ class Connection(aiomqtt.Client):
     def __init__(self, *args: Any, **options: Any) -> None:
         """Take what aiomqtt's client takes."""
         super().__init__(*args, **options)
-        self._takers: dict[int, Callable[[], None]] = {}
+        self._takers: dict[int, Callable[[str], None]] = {}
         """Who waits for the acknowledgement of a message; bounded by those in flight."""
 
     async def send(
@@ -120,8 +120,10 @@ class Connection(aiomqtt.Client):
         properties = envelope.properties() if is_newest else None
         await self.publish(topic, payload, qos, retain, properties)
 
-    def post(self, message: Message, taken: Callable[[], None]) -> None:
+    def post(self, message: Message, taken: Callable[[str], None]) -> None:
         """Publish, and call `taken` once the broker has it; at once where that is not told.
+
+        It is given the reason why the broker threw the message away, empty where it did not.
 
         Raises `MqttError` when there is no way to send it, and `UnsendableError` when there
         never will be.
@@ -137,7 +139,7 @@ class Connection(aiomqtt.Client):
         if sent.rc != paho.MQTT_ERR_SUCCESS:
             raise aiomqtt.MqttCodeError(sent.rc, "Could not publish message")
         if sent.is_published():
-            taken()
+            taken("")
         else:
             self._takers[sent.mid] = taken
 
@@ -159,10 +161,11 @@ class Connection(aiomqtt.Client):
     def _on_publish(
         self, client: paho.Client, userdata: Any, mid: int, reason_code: Any, properties: Any
     ) -> None:
-        if reason_code.is_failure:
-            _log.error(f"the MQTT broker took no message: {reason_code}: check its access list")
+        refusal = f"{reason_code}: check its access list" if reason_code.is_failure else ""
+        if refusal:
+            _log.error(f"the MQTT broker took no message: {refusal}")
         if taken := self._takers.pop(mid, None):
-            taken()
+            taken(refusal)
         else:
             super()._on_publish(client, userdata, mid, reason_code, properties)
 

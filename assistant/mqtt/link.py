@@ -27,7 +27,7 @@ from assistant.mqtt.message import Message, unpacked
 from assistant.mqtt.outbox import Outbox
 from assistant.mqtt.retries import Retries, connect
 from assistant.mqtt.topics import Topics
-from assistant.mqtt.window import Window
+from assistant.mqtt.window import Flight, Window
 from assistant.settings import MqttSettings
 
 _log = structlog.get_logger(__name__)
@@ -238,8 +238,8 @@ class Link:
                     await window.wait()
         finally:
             self._took(window.taken())
-            for message in window.ahead():
-                self._took([message])
+            for flight in window.ahead():
+                self._took([flight])
             for message in window.left():
                 if message.parcel_id is None:
                     self._lose(message)
@@ -255,15 +255,24 @@ class Link:
                 self._outbox.delete(message.parcel_id)
             _refuse(message, str(error))
 
-    def _took(self, messages: Sequence[Message]) -> None:
-        """Forget what the broker has; parcels come in the order of their ids, without a gap."""
-        self.counters.published += len(messages)
-        parcels = [each.parcel_id for each in messages if each.parcel_id is not None]
+    def _took(self, flights: Sequence[Flight]) -> None:
+        """Forget what the broker has taken; parcels come in the order of their ids, without a gap.
+
+        What it threw away is not tried again: it would throw it away again.
+        """
+        ids = (flight.message.parcel_id for flight in flights)
+        parcels = [each for each in ids if each is not None]
         if parcels:
             self._outbox.delete(parcels[0], parcels[-1])
-        for message in messages:
-            if message.done and not message.done.done():
-                message.done.set_result(None)
+        for flight in flights:
+            done = flight.message.done
+            if flight.refusal:
+                self.counters.dropped += 1
+                _refuse(flight.message, flight.refusal)
+            else:
+                self.counters.published += 1
+                if done and not done.done():
+                    done.set_result(None)
         if self._outbox.depth == 0:
             self._delivered_all.set()
 

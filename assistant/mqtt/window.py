@@ -14,10 +14,16 @@ IN_FLIGHT = 16
 
 
 @dataclass(slots=True)
-class _Flight:
+class Flight:
+    """A message on its way."""
+
     message: Message
     until_s: float
+    """When it is given up, in seconds on the clock of the event loop."""
     taken: bool = False
+    """The broker has said something."""
+    refusal: str = ""
+    """Why the broker threw it away; empty where it did not."""
 
 
 class Window:
@@ -30,7 +36,7 @@ class Window:
         """`wake` is set whenever the broker has taken something."""
         self._client, self._wake = client, wake
         self._loop = asyncio.get_running_loop()
-        self._flights: deque[_Flight] = deque()
+        self._flights: deque[Flight] = deque()
 
     @property
     def room(self) -> int:
@@ -42,11 +48,11 @@ class Window:
 
         A message that can never be sent is not among those in flight.
         """
-        flight = _Flight(message, self._loop.time() + CALL_TIMEOUT_S)
+        flight = Flight(message, self._loop.time() + CALL_TIMEOUT_S)
         self._flights.append(flight)
 
-        def taken() -> None:
-            flight.taken = True
+        def taken(refusal: str) -> None:
+            flight.taken, flight.refusal = True, refusal
             self._wake.set()
 
         try:
@@ -55,16 +61,16 @@ class Window:
             self._flights.pop()
             raise
 
-    def taken(self) -> list[Message]:
-        """Give the messages that the broker has, and every older one, too."""
+    def taken(self) -> list[Flight]:
+        """Give the messages that the broker has taken, and every older one, too."""
         found = []
         while self._flights and self._flights[0].taken:
-            found.append(self._flights.popleft().message)
+            found.append(self._flights.popleft())
         return found
 
-    def ahead(self) -> list[Message]:
-        """Give the messages that the broker has though it lacks an older one: no more will come."""
-        ahead = [flight.message for flight in self._flights if flight.taken]
+    def ahead(self) -> list[Flight]:
+        """Give those that it has taken, but not every older one: no more will come."""
+        ahead = [flight for flight in self._flights if flight.taken]
         self._flights = deque(flight for flight in self._flights if not flight.taken)
         return ahead
 

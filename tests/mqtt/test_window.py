@@ -17,21 +17,25 @@ class FakeConnection:
     """A broker that takes a message when the test says so."""
 
     def __init__(self) -> None:
-        self.takers: list[Callable[[], None]] = []
+        self.takers: list[Callable[[str], None]] = []
 
-    def post(self, message: Message, taken: Callable[[], None]) -> None:
+    def post(self, message: Message, taken: Callable[[str], None]) -> None:
         if message.topic == "refused":
             raise aiomqtt.MqttError("no way")
         if message.topic == "#":
             raise UnsendableError("never")
         self.takers.append(taken)
         if message.qos == 0:
-            taken()
+            taken("")
 
 
 def open_window() -> tuple[FakeConnection, asyncio.Event, Window]:
     client, wake = FakeConnection(), asyncio.Event()
     return client, wake, Window(cast("Connection", client), wake)
+
+
+def taken(window: Window) -> list[Message]:
+    return [flight.message for flight in window.taken()]
 
 
 def message(number: int, **fields: Any) -> Message:
@@ -43,11 +47,11 @@ async def test_a_message_is_taken_only_after_every_older_one():
     for number in range(3):
         window.send(message(number))
     assert window.room == IN_FLIGHT - 3
-    client.takers[1]()
+    client.takers[1]("")
     assert wake.is_set()
-    assert window.taken() == []
-    client.takers[0]()
-    assert window.taken() == [message(0), message(1)]
+    assert taken(window) == []
+    client.takers[0]("")
+    assert taken(window) == [message(0), message(1)]
     assert window.left() == [message(2)]
     assert window.room == IN_FLIGHT
 
@@ -56,7 +60,7 @@ async def test_what_was_taken_is_not_given_up():
     client, _, window = open_window()
     for number in range(3):
         window.send(message(number))
-    client.takers[2]()
+    client.takers[2]("")
     assert window.left() == [message(0), message(1)]
 
 
@@ -64,7 +68,7 @@ async def test_a_message_without_acknowledgement_wakes_the_sender_at_once():
     _, _, window = open_window()
     window.send(message(1, qos=0))
     await window.wait()
-    assert window.taken() == [message(1, qos=0)]
+    assert taken(window) == [message(1, qos=0)]
 
 
 async def test_a_message_that_cannot_be_sent_is_among_those_given_up():

@@ -54,11 +54,18 @@ class Mosquitto:
     """One broker process; it keeps its port, and loses its memory, over a restart."""
 
     def __init__(
-        self, folder: Path, *, account: Account | None = None, tls: Certificates | None = None
+        self,
+        folder: Path,
+        *,
+        account: Account | None = None,
+        tls: Certificates | None = None,
+        acl: str = "",
     ) -> None:
+        """`acl` has the lines of an access list; empty for one that lets everybody do all."""
         folder.mkdir(parents=True, exist_ok=True)
         self.account = account
         self.tls = tls
+        self._acl = acl
         self.port = _free_port()
         self._log = folder / "mosquitto.log"
         self._config = folder / "mosquitto.conf"
@@ -153,6 +160,9 @@ class Mosquitto:
             _run("mosquitto_passwd", "-c", "-b", passwords, *owner)
             yield "allow_anonymous false"
             yield f"password_file {passwords}"
+        if self._acl:
+            (folder / "acl").write_text(self._acl + "\n", encoding="utf-8")
+            yield f"acl_file {folder / 'acl'}"
         if self.tls is not None:
             yield f"cafile {self.tls.ca}"
             yield f"certfile {self.tls.certificate}"
