@@ -17,6 +17,9 @@ from assistant.turn import EndReason
 
 TAKE_S = 2.0
 """An engine that lives says sooner that it has an utterance."""
+MOST_ENGINES = 256
+MOST_TRIES = 8
+"""What is said of engines causes no more sendings of one utterance: anybody may say it."""
 
 _log = structlog.get_logger(__name__)
 
@@ -86,7 +89,7 @@ class Dispatch:
         self.duplicates = 0
         """Answers that came after the first, or too late."""
         self.refused = 0
-        """Messages that were no answers."""
+        """Messages that were no answers, and engines that were too many."""
         self._bus, self._clock, self._patience_s = bus, clock, settings.patience_s
         self._pending: dict[str, _Pending] = {}
         self._engines: set[str] = set()
@@ -180,13 +183,18 @@ class Dispatch:
     def _note_engine(self, message: aiomqtt.Message) -> None:
         engine = self._bus.topics.site_of(message.topic.value)
         if message.payload == b"online":
+            is_news = engine not in self._engines and not message.retain
+            if len(self._engines | {engine}) > MOST_ENGINES:
+                self.refused += 1
+                return
             self._engines.add(engine)
-            orphans = [] if message.retain else self._waiting_for(None)
+            orphans = self._waiting_for(None) if is_news else []
         else:
             self._engines.discard(engine)
             orphans = self._waiting_for(engine)
         for turn, pending in orphans:
-            self._send_again(turn, pending)
+            if pending.tries < MOST_TRIES:
+                self._send_again(turn, pending)
 
     def _waiting_for(self, engine: str | None) -> list[tuple[str, _Pending]]:
         """Utterances that an engine has, or that were meant for it alone."""

@@ -13,7 +13,7 @@ from assistant.errors import UserError
 from assistant.herald import SilentHerald
 from assistant.mqtt.topics import Topics
 from assistant.satellites.daemon import Satellite
-from assistant.satellites.dispatch import TAKE_S, About, Asked, Dispatch
+from assistant.satellites.dispatch import MOST_ENGINES, MOST_TRIES, TAKE_S, About, Asked, Dispatch
 from assistant.settings import SatelliteSettings, Settings
 from assistant.turn import EndReason
 from tests.audio.support import FakeClock, settle
@@ -148,6 +148,24 @@ async def test_without_engines_it_waits_for_one_to_come():
     stage.say("reply", reply=reply())
     assert (await asked).reply.turn == "t1"
     assert stage.dispatch.engines == {"e1"}
+
+
+async def test_what_strangers_say_of_engines_costs_little():
+    stage = Stage()
+    asked = stage.ask()
+    await settle()
+    for _ in range(3):
+        stage.engine("e1", "online")
+    assert len(stage.bus.posted) == 2
+    for _ in range(20):
+        stage.engine("e1", "offline")
+        stage.engine("e1", "online")
+    assert len(stage.bus.posted) == MOST_TRIES
+    for number in range(2 * MOST_ENGINES):
+        stage.engine(f"stranger-{number}", "online")
+    assert len(stage.dispatch.engines) == MOST_ENGINES
+    assert stage.dispatch.refused == MOST_ENGINES + 1
+    asked.cancel()
 
 
 async def test_the_answer_to_a_question_goes_to_the_engine_that_asked():
