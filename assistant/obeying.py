@@ -1,7 +1,7 @@
 """Does what commands ask for."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
 from assistant.audio.events import Event
@@ -34,13 +34,44 @@ async def obey_all(
     bus: Bus, conversation: Conversation, listener: Listener, controls: Controls
 ) -> None:
     """Do what is asked for over MQTT, until cancelled; what cannot be done is told."""
+
+    async def obey(command: Command) -> None:
+        await _try(command, bus, conversation, listener, controls)
+
     async with asyncio.TaskGroup() as tasks:
+        models = _Models(tasks, bus, obey)
         async for command in bus.commands():
-            work = _try(command, bus, conversation, listener, controls)
             if isinstance(command, SetModel):  # nobody waits for it, least of all the mute button
-                tasks.create_task(work, name="change of model")
+                models.want(command)
             else:
-                await work
+                await obey(command)
+
+
+class _Models:
+    """Changes the model in the background: to one at a time, then to the newest of those wanted."""
+
+    def __init__(
+        self, tasks: asyncio.TaskGroup, bus: Bus, obey: Callable[[Command], Awaitable[None]]
+    ) -> None:
+        self._tasks, self._bus, self._obey = tasks, bus, obey
+        self._next: SetModel | None = None
+        self._is_changing = False
+
+    def want(self, command: SetModel) -> None:
+        if self._next is not None:
+            overtaken = str(self._next.value)[:80]
+            message = f"the model is not changed to {overtaken!r}: another was chosen meanwhile"
+            self._bus.event(EventType.ERROR, message=message)
+        self._next = command
+        if not self._is_changing:
+            self._is_changing = True
+            self._tasks.create_task(self._change(), name="change of model")
+
+    async def _change(self) -> None:
+        while self._next is not None:
+            command, self._next = self._next, None
+            await self._obey(command)
+        self._is_changing = False
 
 
 async def _try(
