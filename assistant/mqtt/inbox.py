@@ -89,7 +89,9 @@ class Inbox:
             self._counters.refused_commands += 1
             self._tell(f"refused a command on {topic}: {error}")
             if isinstance(name, RequestName) and not retained:
-                whom = Requester(name, error.transaction, correlation=envelope.correlation)
+                wanted = envelope.respond_to
+                where = wanted if wanted and self._may_answer_on(wanted) else None
+                whom = Requester(name, error.transaction, where, envelope.correlation)
                 self._respond(whom, Response(status="error", error=str(error)))
 
     def _take_request(self, name: RequestName, payload: bytes, envelope: Envelope) -> None:
@@ -101,9 +103,10 @@ class Inbox:
         self._put(self._requests, Inquiry(request, whom))
 
     def _may_answer_on(self, topic: str) -> bool:
-        """An answer must not become a command, to this assistant or to the broker."""
+        """An answer must not become a command, to any assistant or to the broker."""
         is_name = not set(topic) & set("+#\0") and not topic.startswith("$")
-        return is_name and self._topics.parse(topic) is None
+        there = Topics(self._topics.base, self._topics.site_of(topic))
+        return is_name and there.parse(topic) is None
 
     def _check_age(self, command: Command) -> None:
         late_s = self._wall_time() - (command.expires_at or math.inf)

@@ -186,7 +186,18 @@ async def test_an_answer_goes_where_the_requester_wants_it_with_its_correlation(
     assert inquiry.whom == Requester(RequestName.PLUGINS, None, "my/own", b"7")
 
 
-@pytest.mark.parametrize("topic", ["a/#", "+", "$SYS/x", "assistant/kitchen/say"])
+def test_a_refusal_goes_where_the_requester_wants_it_too():
+    box = Box()
+    box.take("request/ask", b"{", envelope=Envelope(respond_to="my/own", correlation=b"7"))
+    [(whom, response)] = box.responses
+    assert whom == Requester(RequestName.ASK, None, "my/own", b"7")
+    assert response.status == "error"
+
+
+@pytest.mark.parametrize(
+    "topic",
+    ["a/#", "+", "$SYS/x", "assistant/kitchen/say", "assistant/hall/mute/set"],
+)
 def test_an_answer_is_never_a_command(topic: str):
     box = Box()
     box.take("request/plugins", b"", envelope=Envelope(respond_to=topic))
