@@ -162,7 +162,8 @@ def with_model(settings: Settings, name: str) -> Settings:
 def chosen_model(settings: Settings, memory: Memory) -> str:
     """The name of the model that was chosen last, if it is still there."""
     name = memory.get(SETTINGS[Knob.MODEL], _configured(settings, SETTINGS[Knob.MODEL]))
-    return name if name in settings.engine.models else DEFAULT_MODEL
+    is_there = isinstance(name, str) and name in settings.engine.models
+    return str(name) if is_there else DEFAULT_MODEL
 
 
 def _configured(settings: Settings, name: str) -> Any:

@@ -24,8 +24,10 @@ def score(
     a pseudo-likelihood (Salazar et al. 2020), all in one pass. A block-causal model's
     context is computed once, in a pass of its own.
     """
+    if not candidates:
+        return []
     length = schedule.block_length
-    longest = max((len(candidate) + 1 for candidate in candidates), default=1)
+    longest = max(len(candidate) + 1 for candidate in candidates)
     room = replace(schedule, max_new_tokens=longest)
     base = backend.admit(context, room)
     states, queries = [], []

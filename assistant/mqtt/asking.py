@@ -43,7 +43,9 @@ async def ask(
         raise TransientError(f"no assistant at site {site!r} answers: is it running?") from None
     if response.get("status") != "ok":
         raise UserError(str(response.get("error")))
-    data: dict[str, Any] = response["data"]
+    data = response.get("data")
+    if not isinstance(data, dict):
+        raise UserError(f"what answers at site {site!r} is no assistant of this version")
     return data
 
 

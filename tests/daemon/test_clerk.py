@@ -251,6 +251,17 @@ async def test_nobody_there_is_a_clear_line(broker: Mosquitto):
         await ask_for(MqttSettings(host="embedded"), "attic", RequestName.RELOAD)
 
 
+async def test_an_answer_without_data_is_a_clear_line(broker: Mosquitto):
+    settings = MqttSettings.model_validate(broker.settings)
+    async with broker.hub(f"{ROOT}/request/reload") as stranger:
+        asked = asyncio.create_task(ask_for(settings, "kitchen", RequestName.RELOAD))
+        mark = json.loads((await heard(stranger))[0].payload)["transaction"]
+        answer = json.dumps({"transaction": mark, "status": "ok"})
+        await stranger.publish(f"{ROOT}/response/reload", answer, qos=1)
+        with pytest.raises(UserError, match="no assistant of this version"):
+            await asked
+
+
 async def test_a_setting_is_changed_and_the_applied_value_is_told():
     class Knobs:
         async def change(self, name: str, value: Any) -> Any:

@@ -151,7 +151,13 @@ async def test_a_satellite_has_no_model(tmp_path: Path):
         await house.controls.turn(Knob.MODEL, "default")
 
 
-@pytest.mark.parametrize("damage", [b"{", b"[]", b'{"mute": 7}', b"\xff"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *(b"{", b"[]", b'{"mute": 7}', b"\xff"),
+        b'{"engine.model": {"value": ["big"], "instead_of": null}}',
+    ],
+)
 async def test_a_damaged_memory_is_forgotten(tmp_path: Path, damage: bytes):
     (tmp_path / "controls.json").write_bytes(damage)
     house = House(tmp_path)

@@ -82,6 +82,12 @@ def test_the_mask_and_ids_without_a_token_are_never_proposed(on_onnx):
     assert not {token for tokens, _ in made for token in tokens} & set(FORBIDDEN)
 
 
+def test_nothing_is_scored_as_nothing(on_torch, on_onnx):
+    schedule, context = Schedule(block_length=4), Context((2,), sound(6))
+    for backend in (on_torch, on_onnx):
+        assert score(backend, context, [], schedule, end_id=0) == []
+
+
 def test_both_backends_score_alike(on_torch, on_onnx):
     candidates = [[5, 6, 7], [8], [9, 10, 11, 12, 13, 14]]
     schedule, context = Schedule(block_length=4), Context((2,), sound(6))
