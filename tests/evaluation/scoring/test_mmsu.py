@@ -89,6 +89,23 @@ def test_nothing_valid_has_no_valid_accuracy():
     assert SCORERS["mmsu"]([]).metrics == {}
 
 
+def test_the_authors_script_gives_an_empty_response_the_letter_before_it():
+    given = ["", "A", "hm", None, "  ", "B", "None", "x"]
+    rows = [row(response) for response in given]
+    result = SCORERS["mmsu"](rows)
+    assert result.items == (0, 1, 0, 0, 0, 0, 0, 0)
+    # counted: A, the blank as A, B, None as B; left out: what is no letter, no text, or the first
+    assert result.metrics == {"acc": 12.5, "invalid": 75, "acc_valid": 50}
+    mended = SCORERS["mmsu"](rows, strict=True)
+    assert mended.metrics == {"acc": 12.5, "invalid": 75, "acc_valid": 50}
+    alone = [row("A"), row(""), row("")]
+    assert SCORERS["mmsu"](alone).metrics["acc_valid"] == 100
+    assert SCORERS["mmsu"]([row("B"), row(""), row("A")]).metrics["acc_valid"] == pytest.approx(
+        100 / 3
+    )
+    assert SCORERS["mmsu"]([row("B"), row(""), row("A")], strict=True).metrics["acc_valid"] == 50
+
+
 def test_a_choice_that_is_not_there_is_wrong_when_it_is_chosen():
     two = row("A", choice_c=None)
     del two["choice_d"]
