@@ -1,10 +1,12 @@
-"""The spoken benchmark, built once, and a server that judges."""
+"""The spoken benchmark, built once, a server that judges, and a package that does."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from engines.evaluation.scoring import pedant
 from tests.evaluation import spoken
 from tests.evaluation.chat_server import ChatServer, chat_server
 
@@ -29,3 +31,18 @@ def server() -> Iterator[ChatServer]:
     pytest.importorskip("httpx2")
     with chat_server() as server:
         yield server
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """A stand-in for qa-metrics, as noisy as the real one."""
+
+    def write(body: str) -> None:
+        folder = tmp_path / "qa_metrics"
+        folder.mkdir()
+        (folder / "__init__.py").touch()
+        (folder / "pedant.py").write_text(body)
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        monkeypatch.setenv(pedant.PYTHON, sys.executable)
+
+    return write

@@ -24,11 +24,15 @@ class System:
         return None if key is None else self.figures[key]
 
     def shown(self, name: str) -> str:
-        """The figure as text; a dash where none was published."""
+        """The figure as text, as many digits as its neighbours; a dash where none was published."""
         key = self._key(name)
         if key is None:
             return "–"
-        return f"{'≈ ' if key in self.about else ''}{self.figures[key]:g}"
+        if key in self.about:
+            return f"≈ {self.figures[key]:g}"
+        read = (value for name, value in self.figures.items() if name not in self.about)
+        digits = max(len(f"{value:g}".partition(".")[2]) for value in read)
+        return f"{self.figures[key]:.{digits}f}"
 
     def _key(self, name: str) -> str | None:
         lowered = name.lower()

@@ -16,12 +16,24 @@ PYTHON = "PEDANT_PYTHON"
 
 _START_S = 600.0
 _EACH_S = 1.0
+_A_PROCESS = 500
+"""So many responses are worth another process."""
 _WORK = """
-import json, sys
+import json, multiprocessing, sys
 answers, sys.stdout = sys.stdout, sys.stderr
 from qa_metrics.pedant import PEDANT
 pedant = PEDANT()
-found = [bool(pedant.evaluate([right], said, asked)) for right, said, asked in json.load(sys.stdin)]
+
+def right(row):
+    return bool(pedant.evaluate([row[0]], row[1], row[2]))
+
+rows, workers = json.load(sys.stdin), int(sys.argv[1])
+if workers > 1:
+    # forked, for the package would fetch its models once more for each
+    with multiprocessing.get_context("fork").Pool(workers) as pool:
+        found = pool.map(right, rows, 50)
+else:
+    found = [right(row) for row in rows]
 json.dump(found, answers)
 """
 
@@ -42,10 +54,12 @@ def judge(rows: Sequence[tuple[str, str, str]]) -> list[bool]:
         if importlib.util.find_spec("qa_metrics") is None:
             raise PedantError(f"set {PYTHON} to a Python that has the package qa-metrics 0.2.31")
         python = sys.executable
+    workers = min(len(os.sched_getaffinity(0)), 1 + len(rows) // _A_PROCESS)
     try:
         run = subprocess.run(
-            [python, "-c", _WORK],
+            [python, "-c", _WORK, str(workers)],
             input=json.dumps(rows),
+            env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
             capture_output=True,
             encoding="utf-8",
             timeout=_START_S + _EACH_S * len(rows),
@@ -64,8 +78,8 @@ def _found(run: "subprocess.CompletedProcess[str]", python: str, count: int) -> 
         reason = lines[-1] if lines else f"exit code {run.returncode}"
         if "classifier" in reason:
             reason = (
-                "the models of qa-metrics could not be downloaded; ask it once where github.com, "
-                "which has them, can be reached"
+                "the models of qa-metrics could not be downloaded; ask it once where github.com "
+                "can be reached, or put them into its folder classifier"
             )
         raise PedantError(f"{python}: {reason}")
     try:

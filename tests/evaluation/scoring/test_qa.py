@@ -1,10 +1,9 @@
 """SD-QA: PEDANT in a process of its own, and the judge's majority beside it."""
 
-import sys
-
 import pytest
 
 from engines.evaluation.scoring import SCORERS, headline, pedant
+from tests.evaluation.fakes import CONTAINED
 
 ROWS = [
     {
@@ -19,32 +18,6 @@ ROWS = [
 ]
 
 
-@pytest.fixture
-def package(tmp_path, monkeypatch):
-    """A stand-in for qa-metrics, as noisy as the real one."""
-
-    def write(body: str) -> None:
-        folder = tmp_path / "qa_metrics"
-        folder.mkdir()
-        (folder / "__init__.py").touch()
-        (folder / "pedant.py").write_text(body)
-        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-        monkeypatch.setenv(pedant.PYTHON, sys.executable)
-
-    return write
-
-
-CONTAINED = """
-class PEDANT:
-    def __init__(self):
-        print("Loading Classifier...")
-
-    def evaluate(self, references, response, prompt):
-        assert prompt.islower(), prompt
-        return references[0] in response
-"""
-
-
 def test_both_judges_and_their_mean(package):
     package(CONTAINED)
     result = SCORERS["qa"](ROWS)
@@ -54,6 +27,17 @@ def test_both_judges_and_their_mean(package):
     assert result.metrics == {"panda": 50, "gpt": pytest.approx(100 / 3)}
     assert headline(result) == pytest.approx((50 + 100 / 3) / 2)
     assert (result.unscored, result.notes) == (0, ())
+
+
+NOTED = "pathlib.Path(%r, str(os.getpid())).touch()"
+
+
+def test_many_rows_are_shared_by_processes_and_keep_their_order(package, monkeypatch, tmp_path):
+    package(f"import os, pathlib{CONTAINED}".replace("return", f"{NOTED % str(tmp_path)}; return"))
+    monkeypatch.setattr(pedant.os, "sched_getaffinity", lambda _: range(3))
+    rows = [("a", "a b" if place % 3 else "b", "c") for place in range(1200)]
+    assert pedant.judge(rows) == [bool(place % 3) for place in range(1200)]
+    assert 2 <= sum(path.name.isdecimal() for path in tmp_path.iterdir()) <= 3
 
 
 @pytest.mark.parametrize(
