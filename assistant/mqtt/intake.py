@@ -16,7 +16,7 @@ from assistant.mqtt.connection import Connection, Failure, Session, explain
 from assistant.mqtt.credentials import address
 from assistant.mqtt.envelope import Envelope
 from assistant.mqtt.retries import Retries, connect
-from assistant.mqtt.rooms import AnswerKind, AnswerPayload
+from assistant.mqtt.rooms import MAX_SOUND_BYTES, AnswerKind, AnswerPayload
 from assistant.mqtt.topics import Topics
 from assistant.recent import Recent
 from assistant.settings import MqttSettings
@@ -82,7 +82,8 @@ class Intake:
         self._retries = Retries(clock, chance, name)
         self._refuse = refuse
         self._client: Connection | None = None
-        self._deliveries: asyncio.Queue[Delivery] = asyncio.Queue()  # bounded by the session
+        self._deliveries: asyncio.Queue[Delivery] = asyncio.Queue()
+        """Bounded by the session: all of them wait for their acknowledgement."""
         self._answered_elsewhere: Recent[str, None] = Recent(4 * IN_HAND)
         self._overhear: Callable[[AnswerPayload], None] = lambda _: None
 
@@ -160,7 +161,7 @@ class Intake:
                 client.acknowledge(message)
 
         turn, answers = envelope.get("turn") or "", envelope.get("answers") or ""
-        reason = _unfit(site, turn, retained=message.retain)
+        reason = _unfit(site, turn, message)
         if reason:
             self.refused += 1
             acknowledge()
@@ -194,10 +195,14 @@ class Intake:
             self._overhear(answer)
 
 
-def _unfit(site: str, turn: str, *, retained: bool) -> str:
+def _unfit(site: str, turn: str, message: aiomqtt.Message) -> str:
     """Say why it cannot be answered; empty when it can."""
-    if retained:
+    if message.retain:
         return "it is retained, so it may be old"
+    if message.qos == 0:  # of which the session lets any number wait
+        return "it came with QoS 0: send it with 1"
+    if len(message.payload or b"") > MAX_SOUND_BYTES:
+        return f"it has {len(message.payload)} bytes, over {MAX_SOUND_BYTES}"
     if not _NAME.fullmatch(site):
         return "the site in its topic is none"
     if not _NAME.fullmatch(turn):

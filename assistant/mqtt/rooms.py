@@ -11,6 +11,8 @@ from assistant.turn import Question
 
 SOUND = "audio/ogg"
 """The content type of an utterance."""
+MAX_SOUND_BYTES = 512 << 10
+"""More than any utterance that an assistant would send."""
 MAX_EXPECTED = 64
 """Answers to a question that are told."""
 MAX_EXPECTED_CHARS = 200

@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 
 from assistant.audio.files import decode as decode_file
 from assistant.errors import AssistantError
+from assistant.mqtt.rooms import MAX_SOUND_BYTES
 from assistant.turn import SAMPLE_RATE_HZ
 
-MAX_BYTES = 512 << 10
-"""More than any utterance that an assistant would send."""
 MAX_SECONDS = 32.0
 """The longest utterance that the settings allow, and a little more."""
 _RATES_HZ = (8_000, 12_000, 16_000, 24_000, 48_000)
@@ -34,11 +33,11 @@ def encode(samples: NDArray[np.int16]) -> bytes:
 def decode(data: bytes) -> NDArray[np.int16]:
     """Read an utterance, shape [samples] at `SAMPLE_RATE_HZ`; call it in a thread.
 
-    Raises `UnfitSoundError` for anything but mono Ogg/Opus of at most `MAX_BYTES` and
+    Raises `UnfitSoundError` for anything but mono Ogg/Opus of at most `MAX_SOUND_BYTES` and
     `MAX_SECONDS`, whatever its header says.
     """
-    if len(data) > MAX_BYTES:
-        raise UnfitSoundError(f"{len(data)} bytes of sound, over {MAX_BYTES}")
+    if len(data) > MAX_SOUND_BYTES:
+        raise UnfitSoundError(f"{len(data)} bytes of sound, over {MAX_SOUND_BYTES}")
     try:
         with soundfile.SoundFile(BytesIO(data)) as file:
             return _read(file)

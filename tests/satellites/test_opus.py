@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from assistant.mqtt.rooms import MAX_SOUND_BYTES
 from assistant.satellites import opus
-from assistant.satellites.opus import MAX_BYTES, UnfitSoundError, decode, encode
+from assistant.satellites.opus import UnfitSoundError, decode, encode
 from assistant.turn import SAMPLE_RATE_HZ
 
 
@@ -38,7 +39,7 @@ def test_an_utterance_comes_back_a_tenth_of_its_size_and_sounds_the_same():
         (b"", "no Ogg/Opus"),
         (b"OggS" + b"\0" * 100, "no Ogg/Opus"),
         (encode(tone(1.0))[:200], "no Ogg/Opus|no sound"),
-        (b"x" * (MAX_BYTES + 1), "over 524288"),
+        (b"x" * (MAX_SOUND_BYTES + 1), "over 524288"),
         (written(tone(0.5), format="WAV"), "WAV/PCM_16, not OGG/OPUS"),
         (written(tone(0.5), format="OGG", subtype="VORBIS"), "OGG/VORBIS"),
         (written(np.stack([tone(0.5)] * 2, 1), format="OGG", subtype="OPUS"), "2 channels"),
@@ -53,7 +54,7 @@ def test_anything_else_is_one_line(data: bytes, reason: str):
 def test_a_bomb_is_not_unpacked_to_its_end(monkeypatch: pytest.MonkeyPatch):
     """Minutes of silence are a few kilobytes of Opus."""
     minutes = encode(np.zeros(120 * SAMPLE_RATE_HZ, np.int16))
-    assert len(minutes) < MAX_BYTES
+    assert len(minutes) < MAX_SOUND_BYTES
     unpacked = []
     original = opus.decode_file
 
