@@ -88,8 +88,13 @@ class Intents:
 
     @property
     def templates(self) -> list[Template]:
-        """The templates of all handlers that are loaded now, and of answers that are expected."""
-        handlers = (bound for loaded in self.plugins for bound in loaded.handlers)
+        """What is listened for: the templates of loaded handlers, and of answers expected now."""
+        handlers = [
+            bound
+            for loaded in self.plugins
+            for bound in loaded.handlers
+            if bound.handler.listened_for
+        ]
         talk = self._talks.current
         expected = talk.expected_templates() if talk else ()
         return [*(template for bound in handlers for template in bound.templates), *expected]

@@ -75,6 +75,7 @@ class Matcher:
 
     def __init__(self, handlers: Sequence[BoundHandler]) -> None:
         self._owners = [_Owner(bound, each) for bound in handlers for each in bound.templates]
+        self._heard = [owner for owner in self._owners if owner.bound.handler.listened_for]
         self._words = [(owner.template.certain_word, owner) for owner in self._owners]
         self._last_near: tuple[str, list[Near]] = ("", [])
 
@@ -112,7 +113,7 @@ class Matcher:
         found: dict[str, Match] = {}
         key = spoken.key(heard)
         for near in self._near(heard, _NEAR)[:_NEAR]:
-            bound, template = self._owners[near.owner]
+            bound, template = self._heard[near.owner]
             confidence = round(FUZZY_CONFIDENCE * near.ratio / 100, 3)
             said = spoken.key(near.sentence)
             if confidence < bound.handler.min_confidence or not plausible(key, said):
@@ -134,13 +135,13 @@ class Matcher:
         return [" ".join(filter(None, (before, found.sentence, after))) for found in near]
 
     def sentences(self, seed: int = 0) -> Iterator[Sentence]:
-        """Draw different sentences, a random one of every template in turn, until none is new."""
+        """Draw different sentences, of every template that is listened for, until none is new."""
         rng = random.Random(seed)  # noqa: S311 - a fair choice, not a secret
         seen: set[str] = set()
         dry = 0
-        while dry < _DRY_ROUNDS and self._owners:
+        while dry < _DRY_ROUNDS and self._heard:
             known = len(seen)
-            for bound, template in self._owners:
+            for bound, template in self._heard:
                 text, said = template.sample(rng)
                 slots = template.read({name: spoken.key(words) for name, words in said.items()})
                 if text not in seen and slots is not None:
@@ -160,7 +161,7 @@ class Matcher:
 
     @cached_property
     def _nearby(self) -> Nearby:
-        return Nearby([owner.template for owner in self._owners])
+        return Nearby([owner.template for owner in self._heard])
 
     def _near(self, heard: str, limit: int) -> list[Near]:
         """Search once for a transcript that is both matched and asked for candidates."""

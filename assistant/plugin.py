@@ -80,6 +80,8 @@ class Handler:
     fallback: "str | Callable[..., Awaitable[Answer]] | None"
     source: str
     """`file:line` of the handler."""
+    listened_for: bool = True
+    """False: only these very words are its own, and no sound is taken for them."""
 
 
 class Plugin:
@@ -128,6 +130,7 @@ class Plugin:
         timeout: float | None = None,
         priority: int = 0,
         fallback: str | Callable[..., Awaitable[Answer]] | None = None,
+        listened_for: bool = True,
     ) -> Callable[[_Handle], _Handle]:
         """Register an async handler for sentences like `templates`.
 
@@ -137,7 +140,9 @@ class Plugin:
         sentence may be from the templates, `timeout` is in seconds, and of two handlers that
         match equally well the one with the higher `priority` is asked first. `fallback` is a text,
         or a function called with the same turn and slots, that answers when the handler raises,
-        is too slow, or rests after failing again and again.
+        is too slow, or rests after failing again and again. Sentences that are not
+        `listened_for` are understood when they are typed, or heard word by word: no sound and no
+        near sentence is taken for them, which is right for what hardly anybody means.
         """
         listed = [examples] if isinstance(examples, str) else examples
         table = listed if isinstance(listed, Mapping) else {said: {} for said in listed}
@@ -157,6 +162,7 @@ class Plugin:
                     priority=priority,
                     fallback=fallback,
                     source=f"{code.co_filename}:{code.co_firstlineno}",
+                    listened_for=listened_for,
                 )
             )
             return run

@@ -6,7 +6,7 @@ from functools import cache
 from math import floor, log10
 from typing import Annotated, Any
 
-from assistant.plugin import Choices, Plugin, Turn, say_decimal
+from assistant.plugin import Choices, Context, Plugin, Turn, say_decimal
 
 _UNITS = {
     "length": ("metre", "kilometre", "centimetre", "millimetre", "mile", "yard", "foot", "inch"),
@@ -19,6 +19,7 @@ _UNITS = {
     "temperature": ("degree celsius", "degree fahrenheit", "kelvin"),
 }
 _KINDS = {unit: kind for kind, units in _UNITS.items() for unit in units}
+_LATER_S = 15.0  # when the start, which is in a hurry, is over
 _PLURALS = {"foot": "feet", "inch": "inches", "stone": "stone", "kelvin": "kelvin"}
 _OTHERS = {
     "metre": ["m"],
@@ -48,60 +49,85 @@ def _spellings(unit: str) -> list[str]:
 
 
 Unit = Annotated[str, Choices({unit: _spellings(unit) for unit in _KINDS})]
-Part = Annotated[
-    str,
-    Choices(
-        {
-            "1/2": ["half a", "half an", "and a half"],
-            "1/4": ["a quarter of a", "a quarter of an", "and a quarter"],
-            "3/4": ["three quarters of a", "three quarters of an", "and three quarters"],
-        }
-    ),
-]
+_PARTS = {
+    "1/2": ["half a", "half an", "and a half"],
+    "1/4": ["a quarter of a", "a quarter of an", "and a quarter"],
+    "3/4": ["three quarters of a", "three quarters of an", "and three quarters"],
+}
+Part = Annotated[str, Choices(_PARTS)]
 
 plugin = Plugin(
     "units",
     about="convert units",
     rules={
-        "what": "(what is|what's|how much is|tell me)",
         "amount": "({amount} [{part}]|{part}|a|an)",
         "in": "(in|into|to|as)",
+        "of": "((are|is|are there|is there|go|make up|make) [in|into]|in|to|do|does)",
+        "how": "how (much|many|long|far|heavy|hot|warm|cold) (is|are)",
+        "say": "(what is|what's|tell me|<how>|convert|change|turn|translate)",
     },
 )
+
+
+@plugin.on_start
+async def prepare(home: Context) -> None:
+    """Read what pint knows, which takes a third of a second, before somebody waits for it."""
+    loop = asyncio.get_running_loop()
+    loop.call_later(_LATER_S, loop.run_in_executor, None, _registry)
+
+
+_HOW_MANY = "how many {target} <of> <amount> {unit} [have|make]"
+_IN = "[<say>] <amount> {unit} <in> {target}"
+_EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
+    "length": {"convert ten miles to kilometres": {"amount": 10, "target": "kilometre"}},
+    "weight": {"how many ounces are in two and a half pounds": {"amount": 2, "part": "1/2"}},
+    "volume": {"half a litre in cups": {"part": "1/2", "unit": "litre", "target": "cup"}},
+    "time": {"how many minutes are there in three hours": {"unit": "hour", "target": "minute"}},
+    "temperature": {"what is 70 degrees fahrenheit in celsius": {"target": "degree celsius"}},
+}
+
+
+def _listen(kind: str, units: Choices) -> None:
+    """Listen for units of one kind: it is no good hearing how many metres are in a litre."""
+
+    async def convert(
+        turn: Turn,
+        unit: Annotated[str, units],
+        target: Annotated[str, units],
+        amount: float | None = None,
+        part: Part = "0",
+    ) -> str:
+        given = Fraction(part) + Fraction(part == "0" if amount is None else str(amount))
+        result = await asyncio.to_thread(_convert, given, unit, target)
+        return f"{_say(given, unit)} is {_say(result, target)}.".capitalize()
+
+    convert.__name__ = kind
+    plugin.intent(_HOW_MANY, _IN, examples=_EXAMPLES[kind], min_confidence=0.9)(convert)
+
+
+for _kind, _units in _UNITS.items():
+    _listen(_kind, Choices({unit: _spellings(unit) for unit in _units}))
 
 
 @plugin.intent(
-    "how many {target} (are|is|are there|is there|go|make up|make) [in|into] <amount> {unit}",
-    "how many {target} (in|to) <amount> {unit}",
-    "how many {target} (does|do) <amount> {unit} (have|make)",
-    "how (much|many|long|far|heavy|hot|warm|cold) (is|are) <amount> {unit} in {target}",
-    "(convert|change|turn|translate) <amount> {unit} <in> {target}",
-    "[<what>] <amount> {unit} <in> {target}",
-    examples={
-        "how many grams are in a pound": {"unit": "pound", "target": "gram"},
-        "how many ounces are in two and a half pounds": {"amount": 2, "part": "1/2"},
-        "convert ten miles to kilometres": {"amount": 10, "unit": "mile", "target": "kilometre"},
-        "what is seventy degrees fahrenheit in celsius": {"target": "degree celsius"},
-        "how many minutes are there in three hours": {"unit": "hour", "target": "minute"},
-        "half a litre in cups": {"part": "1/2", "unit": "litre", "target": "cup"},
-    },
-    min_confidence=0.9,
+    _HOW_MANY,
+    _IN,
+    examples={"convert three kilos to metres": {"unit": "kilogram", "target": "metre"}},
+    listened_for=False,
+    priority=-1,
 )
-async def convert(
-    turn: Turn, unit: Unit, target: Unit, amount: float | None = None, part: Part = "0"
-) -> str:
-    """Say an amount in another unit."""
-    if _KINDS[unit] != _KINDS[target]:
-        return f"I can't turn {_plural(unit)} into {_plural(target)}: {_why(unit, target)}."
-    whole = Fraction(str(amount)) if amount is not None else Fraction(part == "0")
-    given = whole + Fraction(part)
-    result = await asyncio.to_thread(_convert, given, unit, target)
-    return f"{_say(given, unit)} is {_say(result, target)}.".capitalize()
+async def refuse(
+    turn: Turn, unit: Unit, target: Unit, amount: float = 1, part: Part = "0"
+) -> str | None:
+    """Say why there is no answer."""
+    if _KINDS[unit] == _KINDS[target]:
+        return None
+    why = f"one is a {_KINDS[unit]}, the other a {_KINDS[target]}"
+    return f"I can't turn {_plural(unit)} into {_plural(target)}: {why}."
 
 
 @cache
 def _registry() -> Any:
-    # Reading what pint knows takes a quarter of a second, which only those who ask should pay.
     from pint import UnitRegistry
 
     return UnitRegistry(non_int_type=Fraction)
@@ -111,10 +137,6 @@ def _convert(amount: Fraction, unit: str, target: str) -> Fraction:
     known, names = _registry(), (each.removeprefix("degree ") for each in (unit, target))
     source, wanted = (name.replace(" ", "_") for name in names)
     return Fraction(known.Quantity(amount, source).to(wanted).magnitude)
-
-
-def _why(unit: str, target: str) -> str:
-    return f"one is a {_KINDS[unit]}, the other a {_KINDS[target]}"
 
 
 def _say(value: Fraction, unit: str) -> str:

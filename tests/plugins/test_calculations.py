@@ -1,7 +1,14 @@
+import asyncio
+import threading
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
+from assistant import spoken
+from assistant.intents import Intents
+from assistant.loading import load_plugins
+from assistant.settings import PluginSettings
 from plugins import units
 
 
@@ -55,13 +62,39 @@ async def test_arithmetic_is_exact_and_spoken_as_people_say_it(assistant, said, 
             "Two point five pounds is forty ounces.",
         ),
         ("half an hour in minutes", "Zero point five hours is thirty minutes."),
-        ("how many litres are in a mile", "I can't turn miles into litres: one is a length"),
     ],
 )
 async def test_an_amount_is_said_in_another_unit(assistant, said, reply):
     turn = await assistant.hear(said)
-    assert turn.intent == "units.convert"
+    assert turn.intent in {f"units.{kind}" for kind in units._UNITS}
     assert turn.reply.startswith(reply)
+
+
+async def test_units_of_two_kinds_are_refused_in_the_very_words_alone(assistant):
+    turn = await assistant.hear("how many litres are in a mile")
+    assert turn.intent == "units.refuse"
+    assert turn.reply == "I can't turn miles into litres: one is a length, the other a volume."
+    assert (await assistant.hear("how many litre are in a mila")).intent != "units.refuse"
+
+
+def test_no_sound_is_taken_for_units_of_two_kinds():
+    loaded, _ = load_plugins(PluginSettings(folder=Path("/nowhere")))
+    intents = Intents(loaded, state_folder=Path("/nowhere"), timeout_s=1)
+
+    def heard(said):
+        return any(template.match(spoken.key(said)) for template in intents.templates)
+
+    assert heard("convert three kilos to pounds")
+    assert not heard("convert three kilos to metres")
+    assert "convert three kilos to metres" not in intents.candidates("convert three kilos to metre")
+
+
+async def test_what_is_known_of_units_is_read_before_somebody_asks(assistant, monkeypatch):
+    read = threading.Event()
+    monkeypatch.setattr(units, "_LATER_S", 0.0)
+    monkeypatch.setattr(units, "_registry", read.set)
+    await assistant.hear("hello")
+    assert await asyncio.to_thread(read.wait, 10)
 
 
 @pytest.mark.parametrize(
