@@ -1,10 +1,25 @@
 """Fixtures that every room's tests share."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.support.broker import Mosquitto
 from tests.support.pulse import MISSING, Pulse
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    """A running mosquitto, open to everybody."""
+    with Mosquitto(tmp_path / "broker") as running:
+        yield running
+
+
+@pytest.fixture
+def state_folder(tmp_path: Path) -> Path:
+    """Where a bus keeps its outbox and its identity."""
+    return tmp_path / "state"
 
 
 @pytest.fixture(scope="session")

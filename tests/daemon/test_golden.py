@@ -123,12 +123,6 @@ def timeless(body: Any) -> Any:
     return {key: value for key, value in body.items() if key not in changing}
 
 
-@pytest.fixture
-def broker(tmp_path: Path):
-    with Mosquitto(tmp_path / "broker") as running:
-        yield running
-
-
 @pytest.fixture(autouse=True)
 def universal_time(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TZ", "UTC")
