@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from assistant.cli.options import ConfigOption, SetOption, settings_from
+from assistant.cli.options import CheckpointOption, ConfigOption, SetOption, settings_from
 from assistant.errors import UserError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def ask(
         list[str], typer.Argument(help="Recordings in any common format; `-` is standard input.")
     ],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object for each file.")] = False,
-    model: Annotated[Path | None, typer.Option(help="Checkpoint folder.")] = None,
+    model: CheckpointOption = None,
     config: ConfigOption = None,
     assignments: SetOption = None,
 ) -> None:

@@ -23,6 +23,25 @@ SetOption = Annotated[
         show_default=False,
     ),
 ]
+PortOption = Annotated[int | None, typer.Option("--port", help="The broker's port.")]
+SourceOption = Annotated[str | None, typer.Option("--source", help="microphone, stdin or file.")]
+DeviceOption = Annotated[
+    str | None, typer.Option("--device", help="Microphone: an index or part of its name.")
+]
+FileOption = Annotated[
+    list[Path] | None,
+    typer.Option("--file", help="Recording to play as the microphone; repeatable."),
+]
+CheckpointOption = Annotated[Path | None, typer.Option("--model", help="Checkpoint folder.")]
+
+
+def hearing(source: str | None, device: str | None, files: list[Path] | None) -> dict[str, Any]:
+    """What `settings_from` makes of the options that say where sound comes from."""
+    return {
+        "audio.source": source or ("file" if files else None),
+        "audio.device": device,
+        "audio.files": files or None,
+    }
 
 
 def settings_from(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from assistant.cli.options import ConfigOption, SetOption, settings_from
+from assistant.cli.options import ConfigOption, PortOption, SetOption, settings_from
 from assistant.errors import UserError
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def reload(
     config: ConfigOption = None,
     site: Annotated[str | None, typer.Option(help="The assistant's room or machine.")] = None,
     host: Annotated[str | None, typer.Option(help="The broker.")] = None,
-    port: Annotated[int | None, typer.Option(help="The broker's port.")] = None,
+    port: PortOption = None,
     assignments: SetOption = None,
 ) -> None:
     """Ask the running assistant to load the plugins that have changed; 1 if any is broken."""

@@ -4,12 +4,21 @@ import asyncio
 import signal
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from assistant.cli.options import ConfigOption, SetOption, settings_from
+from assistant.cli.options import (
+    CheckpointOption,
+    ConfigOption,
+    DeviceOption,
+    FileOption,
+    PortOption,
+    SetOption,
+    SourceOption,
+    hearing,
+    settings_from,
+)
 
 if TYPE_CHECKING:
     from assistant.daemon import Daemon
@@ -32,15 +41,11 @@ def run(
     host: Annotated[
         str | None, typer.Option(help="Broker; `embedded` starts one on this machine.")
     ] = None,
-    port: Annotated[int | None, typer.Option(help="The broker's port.")] = None,
-    source: Annotated[str | None, typer.Option(help="microphone, stdin or file.")] = None,
-    device: Annotated[
-        str | None, typer.Option(help="Microphone: an index or part of its name.")
-    ] = None,
-    file: Annotated[
-        list[Path] | None, typer.Option(help="Recording to play as the microphone; repeatable.")
-    ] = None,
-    model: Annotated[Path | None, typer.Option(help="Checkpoint folder.")] = None,
+    port: PortOption = None,
+    source: SourceOption = None,
+    device: DeviceOption = None,
+    file: FileOption = None,
+    model: CheckpointOption = None,
     dev: Annotated[bool, typer.Option("--dev", help="Reload a plugin when it is saved.")] = False,
     assignments: SetOption = None,
 ) -> None:
@@ -49,10 +54,8 @@ def run(
         "site": site,
         "mqtt.host": host,
         "mqtt.port": port,
-        "audio.source": source or ("file" if file else None),
-        "audio.device": device,
-        "audio.files": file or None,
         "engine.model": model,
+        **hearing(source, device, file),
     }
     from assistant.daemon import Daemon
 

@@ -1,11 +1,20 @@
 """`assistant satellite` and `assistant engine`: several rooms that share what understands them."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from assistant.cli.options import ConfigOption, SetOption, settings_from
+from assistant.cli.options import (
+    CheckpointOption,
+    ConfigOption,
+    DeviceOption,
+    FileOption,
+    PortOption,
+    SetOption,
+    SourceOption,
+    hearing,
+    settings_from,
+)
 from assistant.cli.run import serve
 
 EXAMPLES = """Examples:
@@ -21,34 +30,23 @@ ENGINE_EXAMPLES = """Examples:
   assistant engine --site engine-2 --set state_folder=~/.local/state/engine-2"""
 
 Host = Annotated[str | None, typer.Option(help="The broker, which has to speak MQTT 5.")]
-Port = Annotated[int | None, typer.Option(help="The broker's port.")]
 
 
 def satellite(
     config: ConfigOption = None,
     site: Annotated[str | None, typer.Option(help="Name of this room.")] = None,
     host: Host = None,
-    port: Port = None,
-    source: Annotated[str | None, typer.Option(help="microphone, stdin or file.")] = None,
-    device: Annotated[
-        str | None, typer.Option(help="Microphone: an index or part of its name.")
-    ] = None,
-    file: Annotated[
-        list[Path] | None, typer.Option(help="Recording to play as the microphone; repeatable.")
-    ] = None,
+    port: PortOption = None,
+    source: SourceOption = None,
+    device: DeviceOption = None,
+    file: FileOption = None,
     assignments: SetOption = None,
 ) -> None:
     """Listen in one room, without a model: engines elsewhere understand and answer."""
     from assistant.satellites.daemon import Satellite
 
-    flags = {
-        "site": site,
-        "mqtt.host": host,
-        "mqtt.port": port,
-        "audio.source": source or ("file" if file else None),
-        "audio.device": device,
-        "audio.files": file or None,
-    }
+    where = {"site": site, "mqtt.host": host, "mqtt.port": port}
+    flags = {**where, **hearing(source, device, file)}
     serve(settings_from(config, assignments, flags), Satellite)
 
 
@@ -56,8 +54,8 @@ def engine(
     config: ConfigOption = None,
     site: Annotated[str | None, typer.Option(help="Name of this engine.")] = None,
     host: Host = None,
-    port: Port = None,
-    model: Annotated[Path | None, typer.Option(help="Checkpoint folder.")] = None,
+    port: PortOption = None,
+    model: CheckpointOption = None,
     assignments: SetOption = None,
 ) -> None:
     """Answer what satellites hear, taking turns with other engines; it hears nothing itself."""
