@@ -1,5 +1,6 @@
 """One connection to the broker: its session, its version of MQTT, and why it failed."""
 
+import asyncio
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from assistant.errors import AssistantError, UserError
 from assistant.mqtt.credentials import Credentials, address
-from assistant.mqtt.envelope import Envelope, new_properties
+from assistant.mqtt.envelope import new_properties
 from assistant.mqtt.message import Message
 from assistant.settings import MqttSettings
 
@@ -112,13 +113,24 @@ class Connection(aiomqtt.Client):
         self._takers: dict[int, Callable[[str], None]] = {}
         """Who waits for the acknowledgement of a message; bounded by those in flight."""
 
-    async def send(
-        self, topic: str, payload: bytes, qos: int, retain: bool, envelope: Envelope
-    ) -> None:
-        """Publish, and return once the broker has acknowledged it where `qos` asks for that."""
-        is_newest = self.protocol is ProtocolVersion.V5
-        properties = envelope.properties() if is_newest else None
-        await self.publish(topic, payload, qos, retain, properties)
+    async def send(self, message: Message) -> str:
+        """Publish, and return once the broker has it; at once where that is not told.
+
+        Gives the reason why the broker threw it away, empty where it did not. Raises what `post`
+        does, and `MqttError` when the broker says nothing in time.
+        """
+        said: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        def taken(refusal: str) -> None:
+            if not said.done():
+                said.set_result(refusal)
+
+        self.post(message, taken)
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT_S):
+                return await said
+        except TimeoutError:
+            raise aiomqtt.MqttError("Operation timed out") from None
 
     def post(self, message: Message, taken: Callable[[str], None]) -> None:
         """Publish, and call `taken` once the broker has it; at once where that is not told.

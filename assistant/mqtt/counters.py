@@ -10,7 +10,8 @@ class Counters:
     published: int = 0
     """Sent, and acknowledged where the broker acknowledges."""
     dropped: int = 0
-    """Lost to a full queue, a full outbox, or (what may be lost) an absent broker."""
+    """Lost to a full queue, a full or damaged outbox, a broker that threw it away, or (what may be
+    lost) an absent one."""
     expired: int = 0
     """Too old when the broker returned."""
     refused_commands: int = 0

@@ -15,6 +15,7 @@ from assistant.errors import TransientError, UserError
 from assistant.mqtt.connection import Connection, Failure, Session, explain
 from assistant.mqtt.credentials import address
 from assistant.mqtt.envelope import Envelope
+from assistant.mqtt.message import Message
 from assistant.mqtt.retries import Retries, connect
 from assistant.mqtt.rooms import MAX_SOUND_BYTES, AnswerKind, AnswerPayload
 from assistant.mqtt.topics import Topics
@@ -106,9 +107,11 @@ class Intake:
         try:
             if self._client is None:
                 raise TransientError(f"no broker takes the answer to {answer.turn}")
-            await self._client.send(topic, answer.encode(), 1, False, about)
+            refusal = await self._client.send(Message(topic, answer.encode(), envelope=about))
         except aiomqtt.MqttError as error:
             raise TransientError(f"the broker did not take {answer.turn}: {error}") from error
+        if refusal:
+            raise TransientError(f"the broker did not take {answer.turn}: {refusal}")
 
     def overhear(self, hear: Callable[[AnswerPayload], None]) -> None:
         """Let `hear`, which never raises, know of every reply that another engine gives."""

@@ -277,9 +277,10 @@ class Link:
             self._delivered_all.set()
 
     async def _publish(self, client: Connection, message: Message) -> None:
-        topic, payload, envelope = message.topic, message.payload, message.envelope
-        await client.send(topic, payload, message.qos, message.retain, envelope)
-        self.counters.published += 1
+        if await client.send(message):
+            self.counters.dropped += 1
+        else:
+            self.counters.published += 1
 
     def _lose(self, message: Message) -> None:
         """Count what is gone for good; a last value is not, it is said again."""
