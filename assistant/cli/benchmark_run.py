@@ -106,8 +106,8 @@ def _answered(benchmark: "Benchmark", out: Path, making: Making) -> Answered | N
     job = _job(benchmark, out, making)
     splits = job.splits()
     record = job.described(splits)
-    running.settle(out, record)
-    _work(job, splits, making)
+    with running.settled(out, record):
+        _work(job, splits, making)
     answers = running.answered(out)
     places = {split.key: sorted(running.chosen(split, making.limit)) for split in splits}
     left = sum(f"{key}/{place}" not in answers for key in places for place in places[key])
@@ -186,7 +186,9 @@ def _work(job: "Job", splits: Sequence["Split"], making: Making) -> None:
     with _bar(f"answering {job.benchmark.title}", len(keys), done) as tick:
         if making.ray:
             gpus = 0.0 if making.device == "cpu" else float(bool(spread.gpus()))
-            spread.on_ray(job, part.share(making.workers), tick, gpus=gpus)
+            parts = part.share(making.workers)
+            journals = [each.journal(job.out) for each in parts]
+            spread.on_ray(job, parts, tick, journals=journals, gpus=gpus)
         elif making.workers > 1:
             spread.on_processes(job, part.share(making.workers), tick)
         else:

@@ -21,7 +21,7 @@ Wave = NDArray[np.float32]
 
 
 class PeerError(ValueError):
-    """A recogniser that is unknown or not installed; the message names the remedy."""
+    """A recogniser that is unknown, not installed or without a model; the message helps."""
 
 
 class Peer(Protocol):
@@ -38,11 +38,16 @@ def open_peer(name: str) -> Peer:
     """Load a recogniser of `PEERS`; raises `PeerError`."""
     if name not in PEERS:
         raise PeerError(f"no recogniser {name!r}; use one of {', '.join(PEERS)}")
-    opener, package, _ = PEERS[name]
+    opener, package, called = PEERS[name]
     try:
         return opener()
     except ImportError as error:
         raise PeerError(f"{name} is not installed: pip install {package} ({error})") from error
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        raise PeerError(
+            f"{called()} cannot be loaded: {reason}{_REMEDIES.get(name, '')}"
+        ) from error
 
 
 def peer_name(name: str) -> str:
@@ -104,11 +109,17 @@ class _Vosk:
     def __init__(self) -> None:
         import vosk
 
+        class Model(vosk.Model):  # type: ignore[misc]
+            def __del__(self) -> None:
+                # the package's own complains of a model that could not be loaded
+                if hasattr(self, "_handle"):
+                    super().__del__()
+
         vosk.SetLogLevel(-1)
         folder = os.environ.get(VOSK)
         self.name = _vosk()
         self._vosk = vosk
-        self._model = vosk.Model(folder) if folder else vosk.Model(lang="en-us")
+        self._model = Model(folder) if folder else Model(lang="en-us")
 
     def transcribe(self, audio: Wave) -> str:
         recogniser = self._vosk.KaldiRecognizer(self._model, SAMPLE_RATE_HZ)
@@ -128,3 +139,9 @@ PEERS: dict[str, tuple[Callable[[], Peer], str, Callable[[], str]]] = {
     "vosk": (_Vosk, "vosk", _vosk),
 }
 """Recognisers by name, what to install for each, and what each is called in full."""
+
+_REMEDIES = {
+    "faster-whisper": f"; {WHISPER} may name a folder with a model of CTranslate2",
+    "vosk": f"; {VOSK} may name a folder with a model of alphacephei.com",
+}
+"""What helps where a model cannot be downloaded."""

@@ -18,7 +18,7 @@ from engines.evaluation.benchmarks.catalogue import BENCHMARKS
 from engines.evaluation.benchmarks.data import find
 from engines.evaluation.benchmarks.items import BenchmarkError
 from engines.evaluation.benchmarks.own import grouped
-from engines.evaluation.benchmarks.running import Part, answered, chosen, settle, work
+from engines.evaluation.benchmarks.running import Part, answered, chosen, settled, work
 from tests.evaluation.fakes import FakeAnswerer
 
 ROOT = Path(__file__).parents[2]
@@ -97,13 +97,41 @@ def test_a_limit_is_spread_over_each_split(splits, tmp_path):
     ]
 
 
+def begin(out, *, model="a", decoding="16"):
+    with settled(out, {"model": model, "decoding": decoding}):
+        pass
+
+
 def test_a_folder_of_another_run_is_refused(tmp_path):
-    settle(tmp_path, {"model": "a", "decoding": "16"})
-    settle(tmp_path, {"model": "a", "decoding": "16"})
+    begin(tmp_path)
+    begin(tmp_path)
     with pytest.raises(BenchmarkError, match=r"was begun with another decoding \(16, now 4\)"):
-        settle(tmp_path, {"model": "a", "decoding": "4"})
+        begin(tmp_path, decoding="4")
     with pytest.raises(BenchmarkError, match=r"with another decoding, model .a, now b. .see"):
-        settle(tmp_path, {"model": "b", "decoding": "4" * 60})
+        begin(tmp_path, model="b", decoding="4" * 60)
+
+
+def test_a_folder_that_was_begun_in_vain_may_be_begun_anew(splits, tmp_path):
+    with pytest.raises(BenchmarkError, match="no model"), settled(tmp_path, {"model": "wrong"}):
+        raise BenchmarkError("no model")
+    begin(tmp_path)
+    with (
+        pytest.raises(BenchmarkError, match="away"),
+        settled(tmp_path, {"model": "a", "decoding": "16"}),
+    ):
+        raise BenchmarkError("away")
+    with pytest.raises(BenchmarkError, match="another model"):
+        begin(tmp_path, model="b")  # it was not begun by the one that failed
+    out = tmp_path / "answered"
+
+    def stops():
+        work(splits, FakeAnswerer(), out, limit=1)
+        raise BenchmarkError("away")
+
+    with pytest.raises(BenchmarkError, match="away"), settled(out, {"model": "a"}):
+        stops()
+    with pytest.raises(BenchmarkError, match="begun with another"):
+        begin(out, model="b")
 
 
 def test_an_undecodable_sound_is_told_and_does_not_stop_the_run(published, tmp_path):

@@ -1,10 +1,13 @@
 """Recognisers of others: one really listens, and those that are missing are named."""
 
 import shutil
+import sys
+from types import ModuleType
 
 import numpy as np
 import pytest
 
+from engines.evaluation import peers
 from engines.evaluation.peers import PeerError, open_peer, peer_name
 from engines.training.voices import Voice, speak
 
@@ -35,3 +38,37 @@ def test_a_recogniser_is_called_what_it_would_load(monkeypatch):
     assert peer_name("faster-whisper") == "faster-whisper tiny.en"
     assert peer_name("vosk") == "vosk small en-us"
     assert peer_name("kaldi") == "kaldi"
+
+
+def test_a_recogniser_without_its_model_is_one_line_with_the_remedy(monkeypatch, capfd):
+    package = ModuleType("vosk")
+
+    class Model:
+        def __init__(self, lang):
+            raise ConnectionError(f"no {lang}.\nFailed to resolve 'alphacephei.com'")
+
+        def __del__(self):
+            self._handle.free()
+
+    package.Model, package.SetLogLevel = Model, lambda _: None
+    monkeypatch.setitem(sys.modules, "vosk", package)
+    monkeypatch.delenv("VOSK_MODEL", raising=False)
+    with pytest.raises(PeerError) as caught:
+        open_peer("vosk")
+    assert str(caught.value) == (
+        "vosk small en-us cannot be loaded: no en-us; VOSK_MODEL may name a folder with a model of "
+        "alphacephei.com"
+    )
+    caught = None
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("name", peers.PEERS)
+def test_any_error_of_a_package_names_the_recogniser(name, monkeypatch):
+    def breaks():
+        raise RuntimeError
+
+    _, *rest = peers.PEERS[name]
+    monkeypatch.setitem(peers.PEERS, name, (breaks, *rest))
+    with pytest.raises(PeerError, match=rf"{name} .*cannot be loaded: RuntimeError"):
+        open_peer(name)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,10 @@ class Part:
             for worker in range(workers)
         ]
 
+    def journal(self, out: Path) -> Path:
+        """Where the answers of this part are kept as they come."""
+        return out / PARTS / f"{self}.jsonl"
+
     @classmethod
     def parse(cls, text: str) -> "Part":
         """Read `i/n`, counted from 1; raises `BenchmarkError`."""
@@ -52,18 +57,32 @@ def chosen(split: Split, limit: int | None, part: Part | None = None) -> set[int
     return {place for place in places if part is None or place % part.count == part.number}
 
 
-def settle(out: Path, described: Mapping[str, Any]) -> None:
-    """Begin a run's folder, or check that it was begun with these very settings.
+@contextmanager
+def settled(out: Path, described: Mapping[str, Any]) -> Iterator[None]:
+    """Answer in a run's folder: begun here, or begun before with these very settings.
 
-    Raises `BenchmarkError` when it was not: answers of two kinds would be mixed.
+    What was begun here in vain, without an answer, is undone, so that the settings that were at
+    fault may be changed. Raises `BenchmarkError` where the settings are others: answers of two
+    kinds would be mixed.
     """
+    begun = _settle(out, described)
+    try:
+        yield
+    except Exception:
+        if begun and not answered(out):
+            (out / RECORD).unlink(missing_ok=True)
+        raise
+
+
+def _settle(out: Path, described: Mapping[str, Any]) -> bool:
+    """Whether the folder was begun only now."""
     path = out / RECORD
     plain = json.loads(json.dumps(described, default=str))
     try:
         before = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         write_whole(path, [json.dumps(plain, indent=2, ensure_ascii=False), "\n"])
-        return
+        return True
     except ValueError as error:
         raise BenchmarkError(f"{path}: damaged ({error}); name another --out") from error
     changed = [name for name in {**plain, **before} if plain.get(name) != before.get(name)]
@@ -72,6 +91,7 @@ def settle(out: Path, described: Mapping[str, Any]) -> None:
         raise BenchmarkError(
             f"{out} was begun with another {', '.join(told)} (see {path}); name another --out"
         )
+    return False
 
 
 def _changed(name: str, before: Any, now: Any) -> str:
@@ -95,7 +115,7 @@ def work(
     """
     part = part or Part()
     done = set(answered(out))
-    with Journal(out / PARTS / f"{part}.jsonl") as journal:
+    with Journal(part.journal(out)) as journal:
         for group in answerer.answer(_left(splits, done, limit, part)):
             journal.add(_rows(group))
             tick(len(group.answers))

@@ -4,13 +4,16 @@ Parts share nothing but the run's folder; each writes its own journal there.
 """
 
 import errno
+import logging
 import multiprocessing
 import os
 import queue
 import subprocess
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any, Protocol
 
 from engines.checkpoints import CheckpointError
@@ -18,6 +21,7 @@ from engines.evaluation.benchmarks.items import BenchmarkError
 from engines.evaluation.benchmarks.running import Part
 
 _POLL_S = 0.5
+_WATCH_S = 2.0
 
 
 class Job(Protocol):
@@ -85,13 +89,20 @@ def _process(job: Job, part: Part, gpu: str | None, ticks: Any) -> None:
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     threading.Thread(target=_die_with_parent, name="benchmark parent", daemon=True).start()
+    if reason := _trouble(job, part, ticks.put):
+        ticks.put(reason)
+
+
+def _trouble(job: Job, part: Part, tick: Callable[[int], None]) -> str:
+    """Run a part; why it ended early, in one line. Raises what nobody foresaw."""
     try:
-        job(part, ticks.put)
+        job(part, tick)
     except (ValueError, OSError, CheckpointError) as error:
         if not isinstance(error, OSError) and not type(error).__module__.startswith("engines."):
             raise
         full = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
-        ticks.put("the disk is full; free some space and run it again" if full else str(error))
+        return "the disk is full; free some space and run it again" if full else str(error)
+    return ""
 
 
 def _die_with_parent() -> None:
@@ -119,34 +130,73 @@ def gpus() -> list[str]:
     return listed.stdout.split()
 
 
-def on_ray(job: Job, parts: Sequence[Part], tick: Callable[[int], None], *, gpus: float) -> None:
+def on_ray(
+    job: Job,
+    parts: Sequence[Part],
+    tick: Callable[[int], None],
+    *,
+    journals: Sequence[Path],
+    gpus: float,
+) -> None:
     """Run the parts as a Ray Data set on the cluster that `RAY_ADDRESS` names, or on this machine.
 
-    Every machine must see the run's folder, the data and the model at the same paths. A task that
-    is lost is run again, and goes on where it stopped. Raises `BenchmarkError`.
+    Every machine must see the run's folder, the data and the model at the same paths: `tick` is
+    told of the lines that `journals` gain. A task that is lost is run again, and goes on where it
+    stopped. Raises `BenchmarkError`.
     """
     try:
         import ray
         import ray.data
     except ImportError as error:
         raise BenchmarkError("--ray needs Ray: pip install 'assistant[ray]'") from error
-    ray.init(ignore_reinit_error=True, log_to_driver=False)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+    ray.init(ignore_reinit_error=True, log_to_driver=False, logging_level=logging.ERROR)
+    ray.data.DataContext.get_current().enable_progress_bars = False
 
-    def answer(row: dict[str, int]) -> dict[str, int]:
-        finished = 0
-
-        def count(more: int) -> None:
-            nonlocal finished
-            finished += more
-
-        job(Part(row["number"], row["count"]), count)
-        return {"finished": finished}
+    def answer(row: dict[str, int]) -> dict[str, str]:
+        # trouble is told as a result, for an error would end the tasks beside it
+        return {"trouble": _trouble(job, Part(row["number"], row["count"]), lambda _: None)}
 
     rows = [{"number": part.number, "count": part.count} for part in parts]
-    dealt = ray.data.from_items(rows, override_num_blocks=len(rows))
+    dealt = ray.data.from_items(rows, override_num_blocks=len(rows)).map(answer, num_gpus=gpus)
     try:
-        for row in dealt.map(answer, num_gpus=gpus).iter_rows():
-            tick(row["finished"])
+        with _lines_told(journals, tick):
+            troubles = [row["trouble"] for row in dealt.iter_rows()]
     except ray.exceptions.RayError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise BenchmarkError(f"a task on Ray failed: {reason}") from error
+        raise BenchmarkError(f"a task on Ray failed: {_root(error)}") from error
+    if reason := next(filter(None, troubles), ""):
+        raise BenchmarkError(reason)
+
+
+@contextmanager
+def _lines_told(journals: Sequence[Path], tick: Callable[[int], None]) -> Iterator[None]:
+    """Tell `tick` how many lines the journals gain, now and then, and at the end."""
+    stopped, before = threading.Event(), _lines(journals)
+
+    def tell() -> None:
+        seen, waits = before, True
+        while waits:
+            waits = not stopped.wait(_WATCH_S)
+            now = _lines(journals)
+            tick(max(0, now - seen))
+            seen = max(seen, now)
+
+    thread = threading.Thread(target=tell, name="benchmark progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()
+
+
+def _lines(journals: Sequence[Path]) -> int:
+    return sum(path.read_bytes().count(b"\n") for path in journals if path.exists())
+
+
+def _root(error: BaseException) -> str:
+    """What lies at the bottom of an error that others were made of."""
+    while cause := getattr(error, "cause", None) or error.__cause__:
+        error = cause
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0]
