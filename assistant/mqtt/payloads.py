@@ -175,7 +175,7 @@ class Drops(BaseModel):
     utterances: int
     """Finished utterances that newer ones overtook."""
     messages: int
-    """Lost to a full queue, a full or damaged outbox, or a broker that is away or throws it away."""
+    """Lost to a full queue, a full or damaged outbox, or a broker that is away or takes none."""
     expired: int
     """Too old when the broker returned."""
     commands: int
