@@ -264,4 +264,4 @@ def _check_slots(handler: Handler, templates: tuple[Template, ...]) -> None:
             needed = parameter.default is inspect.Parameter.empty
             if needed and parameter.name not in template.certain_slots:
                 unsaid = f"template {template.source!r} can leave {parameter.name!r} unsaid"
-                raise ValueError(f"{unsaid}: give the parameter a default")
+                raise ValueError(f"{unsaid}: give it a default")

@@ -1,4 +1,4 @@
-"""Where plugins come from: files of the drop-in folder, and entry points of installed packages."""
+"""Where plugins come from: the drop-in folder's files, and entry points of installed packages."""
 
 import asyncio
 import contextlib
@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 from assistant.clock import Clock
+from assistant.phrasebook import PhrasebookError, read_phrasebook
 from assistant.plugin import Plugin
 from assistant.settings import PluginSettings
 
@@ -59,6 +60,9 @@ def find_origins(settings: PluginSettings) -> Iterator[Origin]:
         for path in sorted(settings.folder.glob("*.py")):
             if not path.name.startswith(("_", "test_")) and path.stem != "conftest":
                 yield _of_file(path)
+        for path in sorted(settings.folder.glob("*.toml")):
+            if not path.name.startswith(("_", ".")) and path.stem != "pyproject":
+                yield _of_phrasebook(path)
     if not settings.installed:
         return
     points = {(point.name, point.value): point for point in entry_points(group=ENTRY_POINT_GROUP)}
@@ -117,6 +121,16 @@ def _of_file(path: Path) -> Origin:
             if not found:
                 raise BrokenPluginError(f"{path}:1 has no module-level Plugin(...)")
         return [*dict.fromkeys(found)]
+
+    return Origin(path.stem, str(path), (path,), load)
+
+
+def _of_phrasebook(path: Path) -> Origin:
+    def load() -> list[Plugin]:
+        try:
+            return [read_phrasebook(path)]
+        except (PhrasebookError, OSError) as error:
+            raise BrokenPluginError(str(error)) from error
 
     return Origin(path.stem, str(path), (path,), load)
 

@@ -205,7 +205,7 @@ class PluginSettings(Section):
     """Intent handlers."""
 
     folder: UserPath = DEFAULT_PATH.parent / "plugins"
-    """Every `*.py` in it is loaded beside the installed plugins."""
+    """Every `*.py` and `*.toml` in it is loaded beside the installed plugins."""
     installed: bool = True
     """Load the plugins of installed packages, the bundled ones among them."""
     disabled: tuple[str, ...] = ()

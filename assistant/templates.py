@@ -141,14 +141,23 @@ def compile_template(
     return template
 
 
-def declared_kinds(sources: Iterable[str], rules: Mapping[str, str]) -> dict[str, str]:
-    """Say which kinds templates give their slots, as in `{item:text}`; raises `ValueError`."""
+def named_slots(sources: Iterable[str], rules: Mapping[str, str]) -> dict[str, str]:
+    """Name the slots of templates, each with the kind that `{item:text}` gives it, if any does.
+
+    Raises `ValueError` for what is no template, and for a slot of two kinds.
+    """
     kinds: dict[str, str] = {}
     for source in sources:
         for slot in _slots(_parse(source, rules, depth=0)):
-            if slot.kind and kinds.setdefault(slot.name, slot.kind) != slot.kind:
+            if slot.kind and kinds.get(slot.name) not in {None, "", slot.kind}:
                 raise ValueError(f"template {source!r}: {slot.name!r} is of two kinds")
+            kinds[slot.name] = slot.kind or kinds.get(slot.name, "")
     return kinds
+
+
+def declared_kinds(sources: Iterable[str], rules: Mapping[str, str]) -> dict[str, str]:
+    """Say which kinds templates give their slots, as in `{item:text}`; raises `ValueError`."""
+    return {name: kind for name, kind in named_slots(sources, rules).items() if kind}
 
 
 def open_slots(skeleton: str) -> tuple[str, ...]:

@@ -74,14 +74,21 @@ def new(
     config: ConfigOption = None,
     folder: FolderOption = None,
     assignments: SetOption = None,
+    answers: Annotated[
+        bool, typer.Option("--answers", help="Sentences and replies in TOML, without Python.")
+    ] = False,
 ) -> None:
     """Write a plugin that works, and its test, to begin from."""
-    from assistant.skeleton import write_plugin
+    from assistant.skeleton import write_phrasebook, write_plugin
 
     settings = _settings(config, folder, assignments)
     for loaded in _load(settings).plugins:
         if loaded.plugin.name == name:
             raise UserError(f"there is a plugin {name!r} already: {loaded.plugin.source}")
+    if answers:
+        typer.echo(f"wrote {write_phrasebook(name, settings.plugins.folder)}")
+        typer.echo("next: assistant plugins check")
+        return
     for path in write_plugin(name, settings.plugins.folder):
         typer.echo(f"wrote {path}")
     typer.echo(f"next: python -m pytest {path}")

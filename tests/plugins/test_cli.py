@@ -72,6 +72,16 @@ def test_a_new_plugin_is_sound_and_its_test_passes(folder):
     assert "1 passed" in tested.stdout, tested.stdout + tested.stderr
 
 
+def test_new_answers_are_sound_and_take_nobodys_place(folder):
+    result = run("new", "front_door", "--answers")
+    assert (result.exit_code, result.output.count("wrote")) == (0, 1)
+    assert run("check").exit_code == 0
+    assert "front_door" in run("list").output
+    (folder / "mine.toml").write_text("# precious")
+    assert "is there already" in str(run("new", "mine", "--answers").exception)
+    assert (folder / "mine.toml").read_text() == "# precious"
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
