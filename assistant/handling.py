@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import structlog
 
 from assistant.answers import Reply
+from assistant.errors import AssistantError
 from assistant.loading import LoadedPlugin, location
 from assistant.outside import Outside
 from assistant.reach import Allowance, PluginMqtt
@@ -179,12 +180,11 @@ class PluginRuntime:
         del self._scheduled[name]  # so that the callback can schedule itself again
         try:
             answer = await self.run(as_coroutine(callback()), f"{self.name} {name}", None)
-        except HandlerFailedError as error:
+            text = answer.text if isinstance(answer, Reply) else answer
+            if isinstance(text, str) and text:
+                await self._say(site, text)
+        except (HandlerFailedError, AssistantError, ValueError) as error:  # no such site
             await self.report(str(error))
-            return
-        text = answer.text if isinstance(answer, Reply) else answer
-        if isinstance(text, str) and text:
-            await self._say(site, text)
 
     async def _say(self, site: str, text: str) -> None:
         await self._outside.say(site, str(text), plugin=self.name)

@@ -179,6 +179,25 @@ async def test_a_callback_that_fails_is_published_as_an_error(assistant, plugin)
     assert "broken bell" in fields["reason"]
 
 
+async def test_what_a_callback_cannot_say_is_published_as_an_error(assistant, plugin):
+    @plugin.intent("do it")
+    async def handler(turn: Turn) -> str:
+        async def callback() -> str:
+            return "Ding."
+
+        turn.at("attic").schedule(1, callback, "bell")
+        return "Waiting."
+
+    async def say(site: str, text: str, *, plugin: str) -> None:
+        raise ValueError(f"{plugin} cannot speak at {site!r}")
+
+    assistant.world.say = say
+    await assistant.hear("do it")
+    await assistant.advance(1)
+    [(kind, fields)] = assistant.events
+    assert (kind, fields["reason"]) == ("error", "probe cannot speak at 'attic'")
+
+
 async def test_too_many_callbacks_are_refused(assistant, plugin):
     @plugin.intent("do it")
     async def handler(turn: Turn) -> str:
