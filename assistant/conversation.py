@@ -16,6 +16,7 @@ from assistant.slots import SlotType, slot_types
 from assistant.templates import Template, compile_template, declared_kinds
 from assistant.tools import Earlier
 from assistant.turn import Question
+from assistant.wanted import wants
 
 MAX_EARLIER = 8
 CONTEXT_S = 60.0
@@ -52,12 +53,12 @@ class Conversation:
         self._only: frozenset[str] | None = None
 
     def limit(self, intents: Collection[str] | None) -> None:
-        """Want nothing but these intents from now on; None for all."""
+        """Want nothing but these intents from now on, as `wants` reads them; None for all."""
         self._only = None if intents is None else frozenset(intents)
 
     def wanted(self, matches: list[Match]) -> list[Match]:
         """Keep those whose intent is wanted."""
-        return [each for each in matches if self._only is None or each.intent in self._only]
+        return [each for each in matches if wants(self._only, each.intent)]
 
     @property
     def earlier(self) -> tuple[Earlier, ...]:

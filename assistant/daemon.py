@@ -165,7 +165,8 @@ class Daemon:
         await intents.start(outdoors, threads=True)
         if self._bridge is not None:
             site = settings.site
-            self._bridge.connect(partial(intents.limit, site), partial(intents.match, site=site))
+            limit, match = partial(intents.limit, site), partial(intents.match, site=site)
+            self._bridge.connect(limit, listener.heed, match)
         try:
             vitals = Vitals(bus, dialogue, listener, clock, self._wall_time)
             restarts = self._supervisor.restarts

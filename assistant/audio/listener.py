@@ -53,6 +53,7 @@ class Listener:
         self._wake_word = wake_word
         self._deaf_for = 0
         self._expects_until = 0.0
+        self._heeds_voices = self._heeds_commands = True
         self._mailbox = Mailbox()
 
     @property
@@ -97,12 +98,22 @@ class Listener:
 
     def open(self, reason: StartReason = StartReason.PUSH_TO_TALK) -> None:
         """Listen to a person who has not spoken yet; a muted microphone stays muted."""
-        if not self.muted:
+        if not self.muted and self._heeds_commands:
             self._tell(self._endpointer.open(reason, self._clock.now()))
 
     def expect(self, seconds: float) -> None:
         """Let any voice open an utterance for so long: somebody was asked something; 0 ends it."""
         self._expects_until = self._clock.now() + seconds if seconds else -math.inf
+
+    def heed(self, *, voices: bool, commands: bool) -> None:
+        """Let voices and wake words open an utterance, or not; and commands, or not.
+
+        Answers to a question are heard as long as commands are; without them the utterance that
+        is being heard is thrown away.
+        """
+        self._heeds_voices, self._heeds_commands = voices, commands
+        if not commands:
+            self.cancel()
 
     def cancel(self) -> None:
         """Throw away what is being said."""
@@ -169,12 +180,13 @@ class Listener:
 
     def _is_speech(self, frame: Frame) -> bool:
         """Whether the frame counts as speech; with a wake word, not before that is heard."""
+        expected = frame.at < self._expects_until and self._heeds_commands
         if self._wake_word is None:
-            return self._vad.is_speech(frame.samples)
-        woken = self._wake_word.heard(frame.samples)
+            heeded = self._heeds_voices or expected or self.state is not State.QUIET
+            return self._vad.is_speech(frame.samples) and heeded
+        woken = self._wake_word.heard(frame.samples) and self._heeds_voices
         if self.state is State.QUIET:
             if not woken:
-                expected = frame.at < self._expects_until
                 return expected and self._vad.is_speech(frame.samples)
             self._vad.reset()
             self._deaf_for = WAKE_DEAF_MS // FRAME_MS

@@ -13,6 +13,7 @@ from assistant.hermes import topics, words
 from assistant.hermes.door import Door
 from assistant.hermes.recogniser import Match, Recogniser
 from assistant.hermes.session import Session, Termination
+from assistant.hermes.switches import Heed, Switches
 from assistant.hermes.wishes import (
     ContinueSession,
     EndSession,
@@ -65,7 +66,8 @@ class Bridge:
         self._timer: asyncio.Task[None] | None = None
         self._recogniser = Recogniser(self._site, self._tell)
         bus.watch(self)
-        listen = Door(bus, clock).listen
+        door = Door(bus, clock)
+        self._switches, listen = Switches(door, clock), door.listen
         listen(topics.START_SESSION, StartSession, self._start)
         listen(topics.CONTINUE_SESSION, ContinueSession, self._continue)
         listen(topics.END_SESSION, EndSession, self._end_by_wish)
@@ -76,14 +78,17 @@ class Bridge:
     def connect(
         self,
         limit: Callable[[Collection[str] | None], None],
+        heed: Heed,
         match: Callable[[str], Sequence[Match]] | None = None,
     ) -> None:
         """Answer queries with the handlers that `match` gives for some words, best first.
 
-        `limit` is told the only intents that may be answered at this site; None for all. Before
-        this, and where there is no `match`, queries are refused.
+        `limit` is told the only intents that may be answered at this site; None for all. `heed`
+        is told what may open an utterance. Before this, and where there is no `match`, queries are
+        refused.
         """
         self._recogniser.connect(limit, match)
+        self._switches.connect(heed)
 
     def event(self, kind: EventType, turn: str | None, details: Mapping[str, Any]) -> None:
         """Take what happened."""
@@ -206,8 +211,9 @@ class Bridge:
         if session is None or session.id != wish.session:
             return
         session.custom_data = wish.custom_data or session.custom_data
-        session.intent_filter = wish.intent_filter
-        self._recogniser.limit(wish.intent_filter)
+        named = wish.intent_filter
+        session.intent_filter = self._switches.default_filter if named is None else named
+        self._recogniser.limit(session.intent_filter)
         session.send_not_recognized = wish.send_not_recognized
         session.opening, session.answered, session.turn = wish.text, False, None
         self._speak_now(session)
@@ -254,16 +260,20 @@ class Bridge:
 
     def _begin(self, session: Session) -> Session:
         self._session = session
+        if session.intent_filter is None:
+            session.intent_filter = self._switches.default_filter
         self._recogniser.limit(session.intent_filter)
+        self._tell(topics.HOTWORD_OFF, words.toggled(self._site))
         self._tell(topics.STARTED, words.started(session, self._site))
         return session
 
     def _end(self, why: Termination) -> None:
         session, self._session = self._session, None
-        self._recogniser.limit(None)
+        self._recogniser.limit(self._switches.default_filter)
         self._cancel_timer()
         if session is not None:
             self._tell(topics.ENDED, words.ended(session, self._site, why))
+            self._tell(topics.HOTWORD_ON, words.toggled(self._site))
         if self._queue:
             self._open(self._queue.popleft())
 

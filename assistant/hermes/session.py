@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from assistant.wanted import wants
+
 
 class Termination(StrEnum):
     """Why a session ended."""
@@ -23,7 +25,7 @@ class Session:
     custom_data: Any = None
     """Whatever whoever started it likes to see again."""
     intent_filter: tuple[str, ...] | None = None
-    """The only intents it is about; None for all."""
+    """The only intents it is about, as `wants` reads them; None for all."""
     send_not_recognized: bool = False
     """Others decide what happens when nothing was recognised; else the session ends."""
     opening: str | None = None
@@ -39,4 +41,4 @@ class Session:
 
     def wants(self, intent: str) -> bool:
         """Whether it is about this intent."""
-        return self.intent_filter is None or intent in self.intent_filter
+        return wants(self.intent_filter, intent)

@@ -13,6 +13,8 @@ NOT_RECOGNIZED = "hermes/nlu/intentNotRecognized"
 SAY = "hermes/tts/say"
 SAID = "hermes/tts/sayFinished"
 FAILED = "hermes/error/dialogueManager"
+HOTWORD_OFF = "hermes/hotword/toggleOff"
+HOTWORD_ON = "hermes/hotword/toggleOn"
 
 START_SESSION = "hermes/dialogueManager/startSession"
 CONTINUE_SESSION = "hermes/dialogueManager/continueSession"

@@ -82,3 +82,27 @@ class Woken(Wish):
     """A wake word was heard, or somebody presses a button."""
 
     session: Name | None = Field(default=None, alias="sessionId")
+
+
+class Toggle(Wish):
+    """Switch something off, or on again."""
+
+    reason: Name = ""
+    """Why; it is on when no reason is left. Without one, switching on settles all of them."""
+
+
+class IntentSwitch(BaseModel):
+    """One intent, on or off."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    intent: Annotated[str, StringConstraints(pattern=r"^[^\s-]\S*$", max_length=200)] = Field(
+        alias="intentId"
+    )
+    enable: bool
+
+
+class Configure(Wish):
+    """Switch intents off, or on, for the sessions to come that do not name their own."""
+
+    intents: Annotated[tuple[IntentSwitch, ...], Field(max_length=500)] = ()

@@ -73,6 +73,11 @@ def woken(site: str, turn: str) -> Payload:
     return {**model, "currentSensitivity": 1.0, "siteId": site, "sessionId": turn, **about}
 
 
+def toggled(site: str) -> Payload:
+    """Tell others' wake words that a session has begun, or is over."""
+    return {"siteId": site, "reason": "dialogueSession"}
+
+
 def not_recognized(session: Session, site: str, said: str) -> Payload:
     """Tell that no intent fits what was heard."""
     told = {"input": said, "id": session.turn, "customData": session.custom_data}

@@ -87,6 +87,7 @@ working. It is the dialogue manager, the recogniser and the voice of its site:
 | `tts/say`, `tts/sayFinished` | the answer, and that `reply` has it |
 | `error/dialogueManager` | the turn failed |
 | `dialogueManager/sessionEnded` | 3 s after the answer, or when somebody says so; and why |
+| `hotword/toggleOff`, `hotword/toggleOn` | a session begins (`dialogueSession`), or is over |
 
 | obeyed below `hermes/` | what happens |
 | --- | --- |
@@ -96,6 +97,9 @@ working. It is the dialogue manager, the recogniser and the voice of its site:
 | `tts/say` | it says the text; `tts/sayFinished` follows |
 | `nlu/query` | `nlu/intentParsed` and `intent/<name>` follow, or `nlu/intentNotRecognized` |
 | `hotword/<any>/detected` | it listens, as after its own wake word |
+| `hotword/toggleOff`, `hotword/toggleOn` | only commands and answers to a question are heard, or all |
+| `asr/toggleOff`, `asr/toggleOn` | nothing is heard at all, or everything |
+| `dialogueManager/configure` | `intents` answer, or do not, in sessions without an `intentFilter` |
 
 A message without `siteId` is for every site, one with another `siteId` for none here. `customData`
 comes back in everything said of a session.
@@ -106,6 +110,10 @@ words mean and leaves the deed to whoever asked: no plugin acts on it. Its own `
 the best of the intents that it names. A satellite has no plugins, and answers queries with
 `error/nlu`. Of each topic 20 messages a second are taken. Sound (`audioServer`) does not go over
 the broker, and the plugins' sentences are the only ones that are recognised.
+
+What is switched off for several reasons is on again when the last of them is gone, or when it is
+switched on without one. `ttsSay` and `playAudio` are gone after a minute at the latest. A `configure`
+without `intents` enables them all, and a restart switches everything on.
 
 ## A shell
 

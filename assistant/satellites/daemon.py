@@ -47,7 +47,7 @@ class Satellite(Daemon):
             site=settings.site, settings=settings.satellites, clock=clock, new_id=self._new_id,
         )  # fmt: skip
         if self._bridge is not None:
-            self._bridge.connect(courier.limit)
+            self._bridge.connect(courier.limit, listener.heed)
         health.loaded(model="satellite", plugins=(), config_hash=fingerprint(settings))
         controls = Controls(bus, listener, settings, self._memory)
         await controls.restore()

@@ -115,6 +115,49 @@ async def test_muting_throws_away_what_is_being_said_and_refuses_to_open():
     await events.aclose()
 
 
+async def test_a_voice_that_is_not_heeded_opens_nothing_while_commands_and_questions_do():
+    source = HandSource()
+    listener = listener_of(source, FakeClock())
+    events = listener.events()
+    listener.heed(voices=False, commands=True)
+    source.give(SENTENCE)
+    await settle()
+    listener.open()
+    event = await anext(events)
+    assert isinstance(event, Started)
+    assert event.started_by is StartReason.PUSH_TO_TALK
+    source.give(SENTENCE)
+    while not isinstance(event := await anext(events), Ended):
+        pass
+    listener.expect(5.0)
+    source.give(loud(0.5))
+    event = await anext(events)
+    assert isinstance(event, Started)
+    assert event.started_by is StartReason.VOICE
+    await events.aclose()
+
+
+async def test_without_commands_nothing_opens_and_what_is_being_said_is_thrown_away():
+    source = HandSource()
+    listener = listener_of(source, FakeClock())
+    events = listener.events()
+    source.give(loud(0.5))
+    assert isinstance(await anext(events), Started)
+    listener.heed(voices=False, commands=False)
+    while not isinstance(await anext(events), Dropped):
+        pass
+    listener.open()
+    listener.expect(5.0)
+    source.give(silence(2))
+    source.give(SENTENCE)
+    await settle()
+    assert listener.state is State.QUIET
+    listener.heed(voices=True, commands=True)
+    source.give(SENTENCE)
+    assert isinstance(await anext(events), Started)
+    await events.aclose()
+
+
 async def test_an_utterance_whose_sound_stops_coming_is_closed():
     source, clock = HandSource(), FakeClock()
     listener = listener_of(source, clock)

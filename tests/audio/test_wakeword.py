@@ -38,10 +38,13 @@ def beep() -> np.ndarray:
     return np.full(FRAME_SAMPLES, BEEP, np.int16)
 
 
-async def heard(*sound: np.ndarray, expected_s: tuple[float, ...] = ()) -> list[Event]:
+async def heard(
+    *sound: np.ndarray, expected_s: tuple[float, ...] = (), heeded: bool = True
+) -> list[Event]:
     clock, source = FakeClock(), FakeSource(np.concatenate(sound))
     endpointer = Endpointer(EndpointSettings())
     listener = Listener(source, LoudIsSpeech(), endpointer, clock, partial_ms=0, wake_word=Beep())
+    listener.heed(voices=heeded, commands=True)
     for seconds in expected_s:
         listener.expect(seconds)
     return [e for e in [event async for event in listener.events()] if _is_told(e)]
@@ -88,6 +91,12 @@ async def test_an_answer_that_is_expected_needs_no_word():
     assert isinstance(started, Started)
     assert started.started_by is StartReason.VOICE
     assert isinstance(ended, Ended)
+
+
+async def test_a_word_that_is_not_heeded_opens_nothing():
+    sound = silence(1), beep(), silence(0.5), loud(1), silence(2)
+    assert await heard(*sound, heeded=False) == []
+    assert await heard(*sound, heeded=True) != []
 
 
 async def test_an_answer_is_not_expected_for_ever():

@@ -60,7 +60,11 @@ class Stage:
         self.clock = FakeClock()
         numbers = itertools.count(1)
         bus: Any = self.bus
+        self.heeded: list[tuple[bool, bool]] = []
         self.bridge = Bridge(bus, self.clock, new_id=lambda: f"s{next(numbers)}")
+
+    def heed(self, *, voices: bool, commands: bool) -> None:
+        self.heeded.append((voices, commands))
 
     def ask(self, verb: str, *, retain: bool = False, **wish: Any) -> None:
         self.give(verb, json.dumps(wish).encode(), retain=retain)
@@ -99,6 +103,7 @@ async def test_a_turn_is_a_session_that_others_may_end_with_words_of_their_own()
     stage.end()
     stage.answer()
     assert stage.names == [
+        "toggleOff",
         "sessionStarted",
         "startListening",
         "stopListening",
@@ -109,7 +114,8 @@ async def test_a_turn_is_a_session_that_others_may_end_with_words_of_their_own()
     ]
     stage.ask("dialogueManager/endSession", sessionId="t1", text="As you wish.")
     assert stage.bus.obeyed == [Say(text="As you wish.")]
-    assert stage.names[-3:] == ["say", "sayFinished", "sessionEnded"]
+    assert stage.names[-4:] == ["say", "sayFinished", "sessionEnded", "toggleOn"]
+    assert stage.told("hotword/toggleOn") == {"siteId": "kitchen", "reason": "dialogueSession"}
     ended = stage.told("dialogueManager/sessionEnded")
     assert ended == {"termination": {"reason": "nominal"}, "customData": None, **SESSION}
 
@@ -175,12 +181,13 @@ async def test_what_no_plugin_knows_is_not_recognized_and_still_answered():
     stage.speak()
     stage.end()
     stage.answer("I do not know.", intent=None)
-    assert stage.names[3:] == [
+    assert stage.names[4:] == [
         "textCaptured",
         "intentNotRecognized",
         "say",
         "sayFinished",
         "sessionEnded",
+        "toggleOn",
     ]
     assert stage.told("nlu/intentNotRecognized")["input"] == "turn on the lamp"
 
@@ -248,7 +255,8 @@ def knowing(*intents: str) -> tuple[Stage, list[Any]]:
     """A bridge whose plugins understand "turn on the lamp" by any of `intents`, best first."""
     stage, limits = Stage(), []
     matches = [FakeMatch(each) for each in intents]
-    stage.bridge.connect(limits.append, lambda text: matches if text == "turn on the lamp" else [])
+    known = {"turn on the lamp": matches}
+    stage.bridge.connect(limits.append, stage.heed, lambda text: known.get(text, []))
     return stage, limits
 
 
@@ -320,7 +328,7 @@ async def test_a_wake_word_is_told_and_that_of_others_is_obeyed():
     stage = Stage()
     stage.bridge.event(EventType.WAKE, "t1", {})
     stage.speak()
-    assert stage.names[:2] == ["detected", "sessionStarted"]
+    assert stage.names[:3] == ["detected", "toggleOff", "sessionStarted"]
     told = stage.told("hotword/default/detected")
     assert told["siteId"] == "kitchen"
     hear = stage.bus.hearers["hermes/hotword/+/detected"]
@@ -431,7 +439,8 @@ async def test_a_query_of_a_flow_is_parsed_by_the_plugins(
     intents = await assistant.intents()
     async with running_bus(broker.settings, tmp_path / "state") as bus:
         bridge = Bridge(bus, FakeClock())
-        bridge.connect(partial(intents.limit, "kitchen"), partial(intents.match, site="kitchen"))
+        limit, match = partial(intents.limit, "kitchen"), partial(intents.match, site="kitchen")
+        bridge.connect(limit, Stage().heed, match)
         await connected(bus)
         async with broker.hub("hermes/intent/#", "hermes/nlu/+") as flow:
             for wanted in (None, ["clock.time"]):
@@ -458,8 +467,9 @@ async def test_a_flow_on_a_real_broker(broker: Mosquitto, tmp_path: Path):
             bus.event(EventType.SPEECH_END, "t1", reason="silence", seconds=1.0)
             said = Turn("t1", "kitchen", "what time is it", 0.9, "", "clock.time")
             bus.reply(Reply(said, "It is nine.", EndReason.SILENCE))
-            names = [message.topic.value for message in await heard(flow, 7)]
-            assert names[:4] == [
+            names = [message.topic.value for message in await heard(flow, 8)]
+            assert names[:5] == [
+                "hermes/hotword/toggleOff",
                 "hermes/dialogueManager/sessionStarted",
                 "hermes/asr/startListening",
                 "hermes/asr/stopListening",
