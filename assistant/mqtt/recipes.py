@@ -97,7 +97,7 @@ working. It is the dialogue manager, the recogniser and the voice of its site:
 | `tts/say` | it says the text; `tts/sayFinished` follows |
 | `nlu/query` | `nlu/intentParsed` and `intent/<name>` follow, or `nlu/intentNotRecognized` |
 | `hotword/<any>/detected` | it listens, as after its own wake word |
-| `hotword/toggleOff`, `hotword/toggleOn` | only commands and answers to a question are heard, or all |
+| `hotword/toggleOff`, `hotword/toggleOn` | only commands and answers are heard, or all |
 | `asr/toggleOff`, `asr/toggleOn` | nothing is heard at all, or everything |
 | `dialogueManager/configure` | `intents` answer, or do not, in sessions without an `intentFilter` |
 
@@ -112,8 +112,8 @@ the best of the intents that it names. A satellite has no plugins, and answers q
 the broker, and the plugins' sentences are the only ones that are recognised.
 
 What is switched off for several reasons is on again when the last of them is gone, or when it is
-switched on without one. `ttsSay` and `playAudio` are gone after a minute at the latest. A `configure`
-without `intents` enables them all, and a restart switches everything on.
+switched on without one. `ttsSay` and `playAudio` are gone after a minute at the latest. A
+`configure` without `intents` enables them all, and a restart switches everything on.
 
 ## A shell
 
