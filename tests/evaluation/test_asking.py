@@ -1,6 +1,7 @@
 """A model is asked as DIFFA was: its words, its passes, and no stop before the last token."""
 
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from engines.diffa import Engine
 from engines.evaluation.benchmarks.answering import EngineAnswerer, how_asked
 from engines.evaluation.benchmarks.catalogue import BENCHMARKS, Decoding
 from engines.evaluation.benchmarks.items import Item
+from engines.evaluation.benchmarks.speed import measure
 from engines.schedule import Steps, Threshold
 from tests.engines.support import FakeBackend
 from tests.evaluation.spoken import sounds
@@ -100,3 +102,30 @@ def test_a_sound_that_does_not_decode_costs_no_pass(bidirectional):
     assert group.answers[0].error.startswith("not a recording")
     assert (backend.passes, group.busy_s, group.filled_s) == ([], 0, 0)
     assert np.isfinite(group.wall_s)
+
+
+def test_a_batch_is_filled_before_it_is_denoised_however_quick_that_is(bidirectional):
+    """Four passes take no time here, every sound takes some to be encoded."""
+    stop = bidirectional.stop_ids[0]
+    mask = bidirectional.manifest.lm.mask_token_id
+    backend = Parrot({0: [stop] * 8}, block_causal=False, mask_id=mask)
+    engine = Engine(bidirectional, backend)
+    answerer = EngineAnswerer(engine, VOICEBENCH, Decoding(4, 4, 4), batch=8)
+    (sound,) = sounds(["hello"]).values()
+    items = [Item("advbench", "test", place, {}, sound) for place in range(19)]
+    groups = list(answerer.answer(items))
+    assert [len(queries) for queries in backend.passes] == [8] * 8 + [3] * 4
+    assert [len(group.answers) for group in groups] == [8, 8, 3]
+    answers = [asdict(answer) for group in groups for answer in group.answers]
+    times = ("wall_s", "busy_s", "denoising_s", "filled_s")
+    spent = {name: sum(getattr(group, name) for group in groups) for name in times}
+    speed = measure([*answers[:-1], answers[-1] | spent])
+    assert 3 / 8 < speed.filled < 1
+    assert 0 < speed.denoising <= 1
+
+
+def test_a_sound_that_fails_is_told_before_the_batch_is_full(bidirectional):
+    backend = Parrot({0: [5] * 16}, block_causal=False, mask_id=99)
+    answerer = EngineAnswerer(Engine(bidirectional, backend), VOICEBENCH, Decoding(1, 16, 16))
+    items = [Item("advbench", "test", place, {}, b"no sound") for place in range(30)]
+    assert len(list(answerer.answer(items))) > 2

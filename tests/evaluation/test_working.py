@@ -1,6 +1,6 @@
 """An engine is busy while any of its parts is, and no moment counts twice."""
 
-from engines.evaluation.benchmarks.working import Working
+from engines.evaluation.benchmarks.working import Spent, Working
 
 
 class Clock:
@@ -21,8 +21,8 @@ def test_moments_in_which_two_parts_work_count_once():
     clock.now_s = 8
     with working.part(1.0):
         clock.now_s = 9
-    assert working.taken() == (6, 2)
-    assert working.taken() == (0, 0)
+    assert working.taken() == Spent(6, 3, 2)
+    assert working.taken() == Spent()
 
 
 def test_work_under_way_is_counted_as_far_as_it_went():
@@ -30,6 +30,6 @@ def test_work_under_way_is_counted_as_far_as_it_went():
     working = Working(clock)
     with working.part(0.25):
         clock.now_s = 4
-        assert working.taken() == (4, 0)
+        assert working.taken() == Spent(4)
         clock.now_s = 8
-    assert working.taken() == (4, 2)
+    assert working.taken() == Spent(4, 8, 2)

@@ -15,6 +15,8 @@ from engines.evaluation.benchmarks.working import Working
 from engines.schedule import CacheKind, Schedule, Steps
 
 _AHEAD = 4
+_ENOUGH = 0.8
+"""Share of the batch that is waited for, all of it where it ran empty, while items are to come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +27,10 @@ class Group:
     wall_s: float
     busy_s: float
     """Of it, spent encoding or denoising, or waiting for a cascade's parts to answer."""
+    denoising_s: float | None = None
+    """Of it, spent denoising, where a batch is denoised."""
     filled_s: float | None = None
-    """Of it, spent denoising, each moment weighed by the share of the batch that was in use."""
+    """The same, each moment weighed by the share of the batch that was in use."""
 
 
 class Answerer(Protocol):
@@ -119,8 +123,11 @@ class EngineAnswerer:
         done: list[Answer] = []
         last = self._clock()
         while running or not ready.ended:
+            empty = not running
             while len(running) < self._batch:
-                found = ready.take(wait=not running and not done)
+                # a pass of many takes little longer than of one, and encoding goes on meanwhile
+                wait = not done and (empty or len(running) < _ENOUGH * self._batch)
+                found = ready.take(wait=wait)
                 if found is None:
                     break
                 done += self._admit(batch, found, running)
@@ -129,7 +136,9 @@ class EngineAnswerer:
                     done += self._step(batch, running)
             if done:
                 now = self._clock()
-                yield Group(tuple(done), now - last, *self._working.taken())
+                spent = self._working.taken()
+                times = (spent.busy_s, spent.denoising_s, spent.filled_s)
+                yield Group(tuple(done), now - last, *times)
                 done, last = [], now
 
     def _admit(self, batch: Batch, found: _Ready, running: dict[int, _Running]) -> Iterator[Answer]:

@@ -218,19 +218,24 @@ def _speed(speed: Speed) -> Table:
         ("passes a token", _maybe(speed.passes_per_token, "")),
         ("tokens", _maybe(speed.tokens_per_s, " a second")),
         ("real-time factor", _maybe(speed.real_time_factor, "")),
-        ("engine busy", f"{100 * speed.busy:.0f} %"),
-        ("batch filled", "–" if speed.filled is None else f"{100 * speed.filled:.0f} %"),
+        ("engine busy", _share(speed.busy)),
+        ("denoising", _share(speed.denoising)),
+        ("batch filled", _share(speed.filled)),
         ("recordings cut", f"{speed.cut}"),
     ]
     notes = (
         "latency is from an item's encoding to its last token, with others in the same batch",
-        "busy is encoding or denoising; a batch that is not filled waits for sounds to be encoded",
+        "busy is encoding or denoising; filled is what share of the batch was in use by denoising",
     )
     return Table("Speed", ("", RUN), tuple(rows), notes)
 
 
 def _maybe(value: float | None, unit: str) -> str:
     return "–" if value is None else f"{value:.3g}{unit}"
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.0f} %"
 
 
 def _plot(

@@ -133,7 +133,8 @@ def _left(splits: Iterable[Split], done: set[str], limit: int | None, part: Part
 def _rows(group: Group) -> list[dict[str, Any]]:
     rows = [dataclasses.asdict(answer) for answer in group.answers]
     # the last line carries the time of all, so that a run that is killed has its times, too
-    times = {"wall_s": group.wall_s, "busy_s": group.busy_s, "filled_s": group.filled_s}
+    names = ("wall_s", "busy_s", "denoising_s", "filled_s")
+    times = {name: getattr(group, name) for name in names}
     rows[-1] |= {name: time_s for name, time_s in times.items() if time_s is not None}
     return rows
 

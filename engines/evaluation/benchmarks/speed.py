@@ -20,8 +20,10 @@ class Speed:
     """Time of the processes that answered, added up."""
     busy: float
     """Share of it that the engine was encoding or denoising, or a cascade at work."""
+    denoising: float | None
+    """Share of it that was spent denoising: little where sounds take longer to be encoded."""
     filled: float | None
-    """Share of the batch that was denoised, over all of it: little where encoding takes longer."""
+    """Share of the batch that was in use while it denoised."""
     latency_p50_s: float
     latency_p95_s: float
     """From an item's encoding to its last token, in a batch with others."""
@@ -45,7 +47,9 @@ def measure(answers: Iterable[Mapping[str, Any]]) -> Speed:
     audio_s = sum(row["audio_s"] for row in good)
     wall_s = sum(row.get("wall_s", 0.0) for row in rows)
     busy_s = sum(row.get("busy_s", 0.0) for row in rows)
-    filled_s = [row["filled_s"] for row in rows if "filled_s" in row]
+    timed = [row for row in rows if "denoising_s" in row]
+    denoising_s = sum(row["denoising_s"] for row in timed)
+    filled_s = sum(row["filled_s"] for row in timed)
     tokens = sum(row["tokens"] for row in good)
     passes = sum(row["passes"] for row in good)
     took = [row["took_s"] for row in good] or [0.0]
@@ -57,7 +61,8 @@ def measure(answers: Iterable[Mapping[str, Any]]) -> Speed:
         audio_s=audio_s,
         wall_s=wall_s,
         busy=busy_s / wall_s if wall_s else 0.0,
-        filled=sum(filled_s) / wall_s if filled_s and wall_s else None,
+        denoising=denoising_s / wall_s if timed and wall_s else None,
+        filled=filled_s / denoising_s if denoising_s else None,
         latency_p50_s=float(np.quantile(took, 0.5)),
         latency_p95_s=float(np.quantile(took, 0.95)),
         first_p50_s=float(np.quantile(first, 0.5)),

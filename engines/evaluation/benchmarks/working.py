@@ -3,6 +3,18 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Spent:
+    """Seconds of an engine's time."""
+
+    busy_s: float = 0.0
+    """Encoding or denoising."""
+    denoising_s: float = 0.0
+    filled_s: float = 0.0
+    """The same, each moment weighed by the share of the batch that was in use."""
 
 
 class Working:
@@ -12,11 +24,11 @@ class Working:
         """Use a clock of seconds."""
         self._clock, self._lock = clock, threading.Lock()
         self._parts, self._since_s = 0, 0.0
-        self._busy_s = self._filled_s = 0.0
+        self._spent = Spent()
 
     @contextmanager
     def part(self, filled: float = 0.0) -> Iterator[None]:
-        """Count what happens within as work; with it so much of the batch was in use."""
+        """Count what happens within as work: denoising, if so much of the batch was in use."""
         began = self._clock()
         with self._lock:
             if not self._parts:
@@ -29,16 +41,17 @@ class Working:
             with self._lock:
                 self._parts -= 1
                 if not self._parts:
-                    self._busy_s += now - self._since_s
-                self._filled_s += filled * (now - began)
+                    self._spent.busy_s += now - self._since_s
+                if filled:
+                    self._spent.denoising_s += now - began
+                    self._spent.filled_s += filled * (now - began)
 
-    def taken(self) -> tuple[float, float]:
-        """Seconds at work since this was last asked, and seconds times share of the batch."""
+    def taken(self) -> Spent:
+        """What was spent since this was last asked."""
         now = self._clock()
         with self._lock:
             if self._parts:
-                self._busy_s += now - self._since_s
+                self._spent.busy_s += now - self._since_s
                 self._since_s = now
-            taken = self._busy_s, self._filled_s
-            self._busy_s = self._filled_s = 0.0
-        return taken
+            spent, self._spent = self._spent, Spent()
+        return spent
