@@ -17,7 +17,13 @@ from assistant.mqtt.credentials import address
 from assistant.mqtt.envelope import Envelope
 from assistant.mqtt.message import Message
 from assistant.mqtt.retries import Retries, connect
-from assistant.mqtt.rooms import MAX_SOUND_BYTES, AnswerKind, AnswerPayload
+from assistant.mqtt.rooms import (
+    MAX_SAID_BYTES,
+    MAX_SOUND_BYTES,
+    MOST_SAID,
+    AnswerKind,
+    AnswerPayload,
+)
 from assistant.mqtt.topics import Topics
 from assistant.recent import Recent
 from assistant.settings import MqttSettings
@@ -48,6 +54,8 @@ class Delivery:
     """The turn whose question was open when the speech began, if one was."""
     only: tuple[str, ...] | None = None
     """The only intents that may answer; None for all."""
+    said: tuple[AnswerPayload, ...] = ()
+    """What was answered at the site before, oldest first, as far as it may go on from that."""
 
 
 class Intake:
@@ -176,8 +184,23 @@ class Intake:
         answers = answers if _NAME.fullmatch(answers) else ""
         wanted = envelope.get("intents")
         only = None if wanted is None else tuple(wanted.split()[:_MOST_INTENTS])
-        heard = Delivery(site, turn, sound, known, acknowledge, answers, only)
+        said = self._said_before(site, envelope)
+        heard = Delivery(site, turn, sound, known, acknowledge, answers, only, said)
         self._deliveries.put_nowait(heard)
+
+    def _said_before(self, site: str, envelope: Envelope) -> tuple[AnswerPayload, ...]:
+        """Read what the satellite tells of before; nothing, if any of it is not what it should."""
+        told = [value for name, value in envelope.user if name == "said"]
+        fits = len(told) <= MOST_SAID and all(len(each) <= MAX_SAID_BYTES for each in told)
+        try:
+            said = [AnswerPayload.read(each.encode()) for each in told] if fits else []
+        except ValueError:
+            said = []
+        own = [each for each in said if each.reply is not None and each.reply.site == site]
+        if len(own) < len(told):
+            self.refused += 1
+            return ()
+        return tuple(own)
 
     def _note_answer(self, site: str, envelope: Envelope, message: aiomqtt.Message) -> None:
         """Remember, for a while, what was answered by others; `taken` is no answer."""

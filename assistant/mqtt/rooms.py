@@ -17,6 +17,10 @@ MAX_EXPECTED = 64
 """Answers to a question that are told."""
 MAX_EXPECTED_CHARS = 200
 MAX_WAIT_S = 600.0
+MOST_SAID = 8
+"""Answers that are told with an utterance, for it may go on from them."""
+MAX_SAID_BYTES = 8192
+"""An answer that is longer is not told again."""
 NOT_TOLD = "?"
 """In place of the function that takes an answer: only the engine that asked can."""
 TurnName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]

@@ -1,6 +1,8 @@
 """The engine's side: answers what satellites hear, each utterance once."""
 
 import asyncio
+import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -54,6 +56,8 @@ class Attendant:
         self._name, self._settings, self._clock = name, settings, clock
         self._last: Recent[str, AnswerPayload] = Recent(_REMEMBERED)
         """The newest answers by their turns."""
+        self._overheard: Recent[str, None] = Recent(_REMEMBERED)
+        """The newest turns that other engines answered."""
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._in_hand: dict[str, list[Delivery]] = {}
         self._answerer = Answerer(intents, clock)
@@ -120,6 +124,7 @@ class Attendant:
     async def _understand(
         self, delivery: Delivery, audio: NDArray[np.int16], began: float
     ) -> AnswerPayload | None:
+        self._catch_up(delivery.said)
         self._intents.limit(delivery.site, delivery.only)
         self._intents.speech_began(delivery.site, answers=delivery.answers)
         understand = self._answerer.ear(self._mind, delivery.site)
@@ -140,11 +145,21 @@ class Attendant:
             error=answered.result.error if answered.result is not None else None,
         )
 
+    def _catch_up(self, said: Sequence[AnswerPayload]) -> None:
+        """Overhear late what was said while this engine was not there, after what it knows."""
+        news = list(itertools.takewhile(lambda each: not self._knows(each.turn), reversed(said)))
+        for answer in reversed(news):
+            self._overhear(answer)
+
+    def _knows(self, turn: str) -> bool:
+        return turn in self._last or turn in self._overheard
+
     def _overhear(self, answer: AnswerPayload) -> None:
         """Keep up with what is said at a site, whichever engine answers there."""
         reply, asked = answer.reply, answer.question
-        if reply is None or answer.turn in self._last:
+        if reply is None or self._knows(answer.turn):
             return
+        self._overheard.put(answer.turn, None)
         words, sure, slots = reply.transcript, reply.confidence, reply.slots
         turn = Turn(reply.turn, reply.site, words, sure, intent=reply.intent, slots=slots)
         question = asked.question if asked is not None else None

@@ -16,6 +16,7 @@ from assistant.mqtt.rooms import AnswerKind, AnswerPayload
 from assistant.satellites.bidding import Bidding
 from assistant.satellites.dispatch import About, Asked, Dispatch
 from assistant.satellites.opus import encode
+from assistant.satellites.thread import Thread
 from assistant.settings import SatelliteSettings
 from assistant.turn import EndReason, StartReason, Timings, Utterance
 from assistant.turns import Counters, Turns
@@ -63,6 +64,7 @@ class Courier:
         self._answers: Asked | None = None
         """The question that the utterance which is heard now answers."""
         self._only: tuple[str, ...] | None = None
+        self._thread = Thread(clock)
         self._left_to: str | None = None
         """The satellite that the utterance which is heard now was left to."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -132,7 +134,8 @@ class Courier:
     def _finish(self, utterance: Utterance) -> None:
         self._bidding.settle()
         turn = self._turns.ended(utterance)
-        about = About(turn, utterance.ended_by, self._answers, self._only)
+        said = self._thread.before(self._answers.turn if self._answers is not None else None)
+        about = About(turn, utterance.ended_by, self._answers, self._only, said)
         self._start(self._answered(about, utterance, self._clock.now()), f"turn {turn}")
 
     async def _answered(self, about: About, utterance: Utterance, ended_at: float) -> None:
@@ -164,6 +167,7 @@ class Courier:
         self.last_timings = timings
         reply = answer.reply.model_copy(update={"timings_ms": timings})
         asked = answer.question
+        self._thread.add(answer)
         if asked is not None:
             self._asked = Asked(reply.turn, answer.engine)
         question = asked.question if asked is not None else None

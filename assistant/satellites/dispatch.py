@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from assistant.clock import Clock
 from assistant.mqtt.bus import Bus
 from assistant.mqtt.envelope import Envelope
-from assistant.mqtt.rooms import SOUND, AnswerKind, AnswerPayload
+from assistant.mqtt.rooms import MAX_SAID_BYTES, SOUND, AnswerKind, AnswerPayload
 from assistant.settings import SatelliteSettings
 from assistant.turn import EndReason
 
@@ -44,6 +44,8 @@ class About:
     """The question that was open when it began."""
     only: tuple[str, ...] | None = None
     """The only intents that may answer it; None for all."""
+    said: tuple[AnswerPayload, ...] = ()
+    """What was answered at this site before it, and it may go on from."""
 
     @property
     def told(self) -> tuple[tuple[str, str], ...]:
@@ -53,6 +55,9 @@ class About:
             told.append(("answers", self.answers.turn))
         if self.only is not None:
             told.append(("intents", " ".join(self.only)))
+        said = [each.encode() for each in self.said]
+        if all(len(each) <= MAX_SAID_BYTES for each in said):
+            told += [("said", each.decode()) for each in said]
         return tuple(told)
 
 

@@ -222,6 +222,27 @@ async def test_what_another_engine_answers_is_noted_once_and_not_what_was_answer
     assert (asked.expects, asked.timeout_s, answers) == (("yes",), 5, "t0")
 
 
+async def test_what_was_said_before_an_engine_came_is_noted_when_the_satellite_tells_of_it():
+    intents = FakeIntents({"what time is it": TIME})
+    script = ["what time is it"] * 3
+    async with serving(*script, intents=intents) as (intake, _, _):
+        intake.deliver("t1")
+        await intake.until(1)
+        [_, (_, answer)] = intake.said
+
+        def said(turn: str) -> AnswerPayload:
+            reply = answer.reply.model_copy(update={"turn": turn})
+            return answer.model_copy(update={"turn": turn, "reply": reply})
+
+        intake.hear(said("t3"))
+        intake.deliver("t5", said=(said("t2"), said("t3"), said("t4")))
+        await intake.until(2)
+        intake.hear(said("t4"))
+        intake.deliver("t7", said=(said("t1"), said("t6")))
+        await intake.until(3)
+    assert [turn.id for turn, *_ in intents.overheard] == ["t3", "t4", "t6"]
+
+
 async def test_a_turn_that_takes_too_long_is_told():
     async with serving("what time is it", timeout_s=0.05) as (intake, _, worker):
         worker.gate.clear()

@@ -141,7 +141,7 @@ def house(
 
 @asynccontextmanager
 async def room(
-    broker: Mosquitto, folder: Path, monkeypatch: pytest.MonkeyPatch
+    broker: Mosquitto, folder: Path, monkeypatch: pytest.MonkeyPatch, *, engines: int = 2
 ) -> AsyncIterator[Room]:
     settings = Settings.model_validate(
         {
@@ -160,7 +160,7 @@ async def room(
         made = Room(client, source)
         tasks = [asyncio.create_task(made.watch()), asyncio.create_task(running)]
         try:
-            await made.until(lambda: [*made.engines.values()].count("online") == 2)
+            await made.until(lambda: [*made.engines.values()].count("online") == engines)
             yield made
         finally:
             for task in tasks:
@@ -206,3 +206,28 @@ async def test_another_engine_takes_the_answer_when_the_one_that_asked_has_died(
         assert (answer["text"], answer["intent"]) == ("A large pizza.", "pizza.order")
         assert kitchen.answering(answer["turn"]) != asker
     assert kitchen.named("error") == []
+
+
+async def test_an_engine_that_came_after_the_question_takes_the_answer(
+    broker: Mosquitto, tmp_path: Path, plugins: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def engine(name: str) -> EngineProcess:
+        folder = tmp_path / name
+        return EngineProcess(
+            name, folder, broker.settings, takes_s=0.05, words=WORDS, plugins=plugins
+        )
+
+    with engine("engine-1") as first:
+        async with room(broker, tmp_path, monkeypatch, engines=1) as kitchen:
+            kitchen.say(LONG, wake=True)
+            question = await kitchen.replied(1)
+            assert question["text"] == "Small or large?"
+            with engine("engine-2"):
+                await kitchen.until(lambda: kitchen.engines.get("engine-2") == "online")
+                first.kill()
+                await kitchen.until(lambda: kitchen.engines["engine-1"] == "offline")
+                kitchen.say(SHORT, wake=False)
+                answer = await kitchen.replied(2)
+            assert (answer["text"], answer["intent"]) == ("A large pizza.", "pizza.order")
+            assert kitchen.answering(answer["turn"]) == "engine-2"
+        assert kitchen.named("error") == []
