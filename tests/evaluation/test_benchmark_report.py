@@ -10,6 +10,7 @@ LETTERS = ["the answer is b", "the answer is b", "the answer is a", "the answer 
 
 
 def given(tmp_path, subset, rows, *options):
+    tmp_path.mkdir(exist_ok=True)
     path = tmp_path / f"{subset}.jsonl"
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     printed = evaluated("voicebench", "--responses", path, "--out", tmp_path / subset, *options)
@@ -81,3 +82,35 @@ def test_a_letter_that_is_none_is_not_called_an_unreadable_answer(tmp_path, lett
     report = (out / "report.md").read_text()
     assert "1 × a random letter counted for what is no letter" in report
     assert "no answer could be read" not in report
+
+
+def test_a_page_shows_figures_as_bars_and_chance_as_chance(tmp_path):
+    out, _ = given(tmp_path, "openbookqa", choices(["mumble"] * 6 + LETTERS))
+    value = scores(out)["openbookqa"]["value"]
+    page = (out / "report.html").read_text()
+    assert f'<td class="own bar chance" style="--percent:{value:.1f}%">{value:.2f}</td>' in page
+    out, _ = given(tmp_path / "two", "openbookqa", choices([*LETTERS, "mumble"]), "--strict")
+    page = (out / "report.html").read_text()
+    assert '<td class="own bar" style="--percent:60.0%">60.00</td>' in page
+    assert '<td class="own none">not scored</td>' in page  # the overall figure
+    assert '<td class="none">–</td>' in page
+
+
+def test_chance_is_not_drawn_beside_what_was_read(tmp_path):
+    files = {
+        "openbookqa": choices(["mumble"] * 4),
+        "mmsu": choices(LETTERS),
+        "advbench": [{"prompt": "?", "response": "Sure."}],
+        "bbh": [{"id": "navigate_1", "prompt": "?", "reference": "yes", "response": "yes"}],
+    }
+    words = []
+    for name, rows in files.items():
+        path = tmp_path / f"{name}.jsonl"
+        path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+        words += ["--responses", path]
+    evaluated("voicebench", *words, "--out", tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text()
+    own = page.split('<g class="series s0">')[1].split("</g>")[0]
+    assert own.count("<circle") == 3
+    assert "What is mostly chance is not drawn." in page
+    assert page.split('<g class="series s1">')[1].split("</g>")[0].count("<circle") >= 3

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from engines.evaluation.benchmarks.report import Report, Table
+from engines.evaluation.benchmarks.report import Report
+from engines.evaluation.benchmarks.tables import Table
 
 
 def render(report: Report) -> str:

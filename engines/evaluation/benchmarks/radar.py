@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-_SIZE, _RADIUS, _RINGS = 460, 150, (25, 50, 75, 100)
+_WIDTH, _HEIGHT, _RADIUS, _RINGS = 760, 480, 190, (25, 50, 75, 100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,10 @@ def radar(axes: Sequence[str], series: Sequence[Series]) -> str:
     marks += [_axis(place, len(axes), name) for place, name in enumerate(axes)]
     numbered = list(enumerate(series))
     marks += [_polygon(number, each) for number, each in reversed(numbered)]
+    marks += [_label(len(axes), share) for share in _RINGS]
     title = f"Radar plot of {', '.join(each.name for each in series)}"
     return (
-        f'<svg class="radar" viewBox="0 0 {_SIZE + 140} {_SIZE - 40}" role="img" '
+        f'<svg class="radar" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
         f'aria-label="{escape(title)}">{"".join(marks)}</svg>'
     )
 
@@ -35,7 +36,7 @@ def radar(axes: Sequence[str], series: Sequence[Series]) -> str:
 def _point(place: int, count: int, percent: float) -> tuple[float, float]:
     angle = 2 * math.pi * place / count - math.pi / 2
     radius = _RADIUS * percent / 100
-    centre_x, centre_y = (_SIZE + 140) / 2, (_SIZE - 40) / 2
+    centre_x, centre_y = _WIDTH / 2, _HEIGHT / 2
     return centre_x + radius * math.cos(angle), centre_y + radius * math.sin(angle)
 
 
@@ -44,15 +45,19 @@ def _path(points: Sequence[tuple[float, float]]) -> str:
 
 
 def _ring(count: int, percent: int) -> str:
-    x, y = _point(0, count, percent)
     points = _path([_point(place, count, percent) for place in range(count)])
-    label = f'<text class="ring" x="{x + 4:.1f}" y="{y + 10:.1f}">{percent}</text>'
-    return f'<polygon class="grid" points="{points}"/>{label}'
+    return f'<polygon class="grid" points="{points}"/>'
+
+
+def _label(count: int, percent: int) -> str:
+    """A ring's number, on top of what is drawn."""
+    x, y = _point(0, count, percent)
+    return f'<text class="ring" x="{x + 5:.1f}" y="{y + 11:.1f}">{percent}</text>'
 
 
 def _axis(place: int, count: int, name: str) -> str:
     (inner_x, inner_y), (outer_x, outer_y) = (_point(place, count, p) for p in (0, 100))
-    x, y = _point(place, count, 111)
+    x, y = _point(place, count, 108)
     side = math.cos(2 * math.pi * place / count - math.pi / 2)
     anchor = "middle" if abs(side) < 0.2 else "start" if side > 0 else "end"
     return (

@@ -1,37 +1,21 @@
 """What a report says: the same tables for Markdown, HTML and JSON."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
+from engines.evaluation.benchmarks import score_table
 from engines.evaluation.benchmarks.catalogue import Benchmark
 from engines.evaluation.benchmarks.finish import Outcome
 from engines.evaluation.benchmarks.published import System, systems
 from engines.evaluation.benchmarks.radar import Series
-from engines.evaluation.benchmarks.scores import JUDGED, Score, overall
+from engines.evaluation.benchmarks.score_table import GROUP_SHOWN, RUN, chance
+from engines.evaluation.benchmarks.scores import Score, overall
 from engines.evaluation.benchmarks.speed import Speed
+from engines.evaluation.benchmarks.tables import Table
 from engines.evaluation.scoring import counted
 
-RUN, GUESSED = "this run", "guessed"
-_GROUP_SHOWN = {"mmsu": "sub-category", "mmau": "task"}
-"""The group whose members have published figures and are the axes of a plot."""
-_GUESSING = ("mcq", "bbh")
-"""Rules that answer at random what they cannot read."""
-MOSTLY = 50
-"""Percent of guesses above which a figure says more of the dice than of the model."""
 _DRAWN = ("DIFFA", "Qwen2-Audio", "Whisper-large-v3 + LLaMA-3.1-8B")
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table of texts; all columns but the first are figures."""
-
-    title: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    notes: tuple[str, ...] = ()
-    folded: bool = False
-    """Details that a page shows on demand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +67,7 @@ def build(
         title=benchmark.title,
         headline=_headline(benchmark, outcome.scores),
         facts=tuple(facts.items()),
-        scores=_scores(benchmark, outcome, others),
+        scores=score_table.table(benchmark, outcome, others),
         details=tuple(_details(benchmark, outcome.scores)),
         speed=None if speed is None else _speed(speed),
         axes=axes,
@@ -106,94 +90,6 @@ def _headline(benchmark: Benchmark, scores: Sequence[Score]) -> str:
     return f"{len(figures)} of {len(parts)} parts scored"
 
 
-def _scores(benchmark: Benchmark, outcome: Outcome, others: Sequence[System]) -> Table:
-    rows, notes = [], []
-    for score in outcome.scores:
-        figures = (other.shown(score.subset) for other in others)
-        own = (score.title, str(score.n), _value(score), _guesses(score), _interval(score))
-        rows.append((*own, *figures))
-        rows += _members(benchmark, score, others)
-        notes += [f"{score.title}: {each}" for each in _remarks(score)]
-    if len(benchmark.subsets) > 1:
-        whole, guessed = overall(outcome.scores, benchmark), _all_guesses(outcome.scores)
-        shown = "not scored" if whole is None else f"{whole:.2f}"
-        rows.append(
-            ("Overall", "", shown, guessed, "", *(each.shown("overall") for each in others))
-        )
-        if whole is None:
-            notes.append("Overall: the mean of nine tasks, given when all of them are scored")
-    if outcome.garbled:
-        notes.append(f"{outcome.garbled} responses got no votes of the judge that can be read")
-    head = ("", "items", RUN, GUESSED, "95 %", *(each.name for each in others))
-    table = Table("Scores", head, tuple(rows), tuple(notes))
-    guesses = any(score.kind in _GUESSING for score in outcome.scores)
-    return table if guesses else _without(table, head.index(GUESSED))
-
-
-def _without(table: Table, place: int) -> Table:
-    """A table less one column."""
-    head, *rows = ((*row[:place], *row[place + 1 :]) for row in (table.head, *table.rows))
-    return replace(table, head=head, rows=tuple(rows))
-
-
-def _guesses(score: Score) -> str:
-    """How many answers a rule made up, beside the figure that they are in."""
-    if score.kind not in _GUESSING or not score.n:
-        return ""
-    return f"{score.guessed} ({100 * score.guessed / score.n:.0f} %)" if score.guessed else "0"
-
-
-def _all_guesses(scores: Sequence[Score]) -> str:
-    guessed = sum(score.guessed for score in scores)
-    return str(guessed) if guessed else ""
-
-
-def _members(benchmark: Benchmark, score: Score, others: Sequence[System]) -> list[tuple[str, ...]]:
-    """Rows of the groups that others have figures of, too."""
-    group = score.by.get(_GROUP_SHOWN.get(benchmark.name, ""), {})
-    return [
-        (f"· {name}", "", f"{value:.2f}", "", "", *(other.shown(name) for other in others))
-        for name, value in group.items()
-    ]
-
-
-def _value(score: Score) -> str:
-    return "not scored" if score.value is None else f"{score.value:.2f}"
-
-
-def _interval(score: Score) -> str:
-    if score.interval is None:
-        return ""
-    scale = 20 if score.kind == "open" else 1
-    return " to ".join(f"{bound / scale:.2f}" for bound in score.interval)
-
-
-def _remarks(score: Score) -> list[str]:
-    remarks = [score.reason] if score.reason else []
-    if score.failed:
-        remarks.append(f"{score.failed} items without an answer count as wrong")
-    if score.guessed:
-        remarks.append(_on_guesses(score))
-    elif score.unreadable and score.kind != "ifeval":
-        share = 100 * score.unreadable / score.n
-        unread = f"no answer could be read from {score.unreadable} responses ({share:.1f} %)"
-        remarks.append(unread if score.kind in JUDGED else f"{unread}: counted as wrong")
-    return [*remarks, *(note for note in score.notes if note not in score.reason)]
-
-
-def _on_guesses(score: Score) -> str:
-    """How far a figure is luck: guesses are the official rule, and say nothing of the model."""
-    share = 100 * score.guessed / score.n
-    told = (
-        f"no answer could be read from {score.guessed} of {score.n} responses ({share:.1f} %), "
-        "which are guessed at random, as the official rule does"
-    )
-    if score.read_percent is None:
-        return f"{told}: the figure is chance alone"
-    mostly = ": the figure is mostly chance" if share > MOSTLY else ""
-    return f"{told}{mostly}; of the others {score.read_percent:.2f} % are right"
-
-
 def _details(benchmark: Benchmark, scores: Sequence[Score]) -> list[Table]:
     tables = []
     for score in scores:
@@ -201,7 +97,7 @@ def _details(benchmark: Benchmark, scores: Sequence[Score]) -> list[Table]:
             rows = tuple((name, f"{value:.2f}") for name, value in score.metrics.items())
             tables.append(Table(f"{score.title}: metrics", ("", RUN), rows, folded=True))
         for group, members in score.by.items():
-            if group != _GROUP_SHOWN.get(benchmark.name) and len(members) > 1:
+            if group != GROUP_SHOWN.get(benchmark.name) and len(members) > 1:
                 rows = tuple((name, f"{value:.2f}") for name, value in members.items())
                 tables.append(Table(f"{score.title}: by {group}", ("", RUN), rows, folded=True))
     return tables
@@ -241,12 +137,16 @@ def _share(value: float | None) -> str:
 def _plot(
     benchmark: Benchmark, scores: Sequence[Score], others: Sequence[System]
 ) -> tuple[tuple[str, ...], tuple[Series, ...]]:
-    """Axes that this run has figures on, at least three, and the systems that have some, too."""
-    own: dict[str, tuple[str, float, float]] = {}
+    """Axes that this run has figures on, at least three, and the systems that have some, too.
+
+    A figure of this run that is mostly chance is left out.
+    """
+    own: dict[str, tuple[str, float | None, float]] = {}
     for score in scores:
         if len(benchmark.subsets) > 1 and score.percent is not None:
-            own[score.subset] = (score.title, score.percent, 20 if score.kind == "open" else 1)
-        for name, value in score.by.get(_GROUP_SHOWN.get(benchmark.name, ""), {}).items():
+            drawn = None if chance(score) else score.percent
+            own[score.subset] = (score.title, drawn, 20 if score.kind == "open" else 1)
+        for name, value in score.by.get(GROUP_SHOWN.get(benchmark.name, ""), {}).items():
             own[name] = (name, value, 1)
     if len(own) < 3:
         return (), ()
