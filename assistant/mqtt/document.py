@@ -7,6 +7,7 @@ from typing import Any
 from assistant.mqtt.catalogue import Entry, catalogue
 from assistant.mqtt.recipes import RECIPES
 from assistant.mqtt.topics import Topics
+from assistant.mqtt.window import IN_FLIGHT
 
 _HEAD = """\
 # MQTT
@@ -19,8 +20,13 @@ of a payload: it is raised when a field changes its meaning or goes. Fields may 
 what you do not know.
 
 - The broker keeps what is *retained* for whoever comes late. Events and replies are not: they are
-  news. While the broker is away they wait on disk (`mqtt.outbox_count`, `mqtt.outbox_age_s`) and
-  arrive in order, at least once; (`turn`, `seq`) tells the copies of a reply.
+  news. While the broker is away they wait on disk (`mqtt.outbox_count`, `mqtt.outbox_age_s`), also
+  over a crash, and are sent in order when it is back. What is too old by then, or finds no room, is
+  not sent and counted in `drops` of the metrics.
+- A reply or an event arrives once, unless the connection breaks before the broker has acknowledged
+  it: then the last {window} at most are sent again, in order and byte for byte the same. To act
+  once, pass over a reply whose (`turn`, `seq`), or an event whose (`at`, `event_type`, `turn`), was
+  among the last {window}. Subscribe with QoS 1: with 0, the broker may lose them.
 - A command that arrives *retained* is refused, for nobody knows how old it is. So is one that comes
   after its `expires_at`, is too large (`mqtt.max_payload_bytes`) or not understood. Each is one
   line in the log, one `error` event and one more in `drops.commands` of the metrics. More than
@@ -47,7 +53,7 @@ def document() -> str:
     """Describe every topic, with its payload and an example, in Markdown."""
     topics = Topics("assistant", "kitchen")
     entries = catalogue(topics)
-    parts = [_HEAD, "## Topics\n", *_overview(entries, topics), ""]
+    parts = [_HEAD.format(window=IN_FLIGHT), "## Topics\n", *_overview(entries, topics), ""]
     for entry in entries:
         parts += _section(entry, topics)
     return "\n".join([*parts, RECIPES]).rstrip("\n")

@@ -8,15 +8,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
 from assistant.clock import SystemClock
 from assistant.endurance import drain
 from assistant.mqtt.commands import Say
+from assistant.mqtt.payloads import EventType
+from assistant.mqtt.window import IN_FLIGHT
 from assistant.settings import MqttSettings
-from tests.support.broker import Account, Certificates, Mosquitto
+from tests.support.broker import LOOPBACK, Account, Certificates, Mosquitto
 from tests.support.bus import (
     connected,
     disconnected,
@@ -106,6 +108,75 @@ async def test_a_broker_that_stays_frozen_is_given_up_and_found_again(
         took_s = time.monotonic() - began
         assert bus.queues.outbox <= 1
     assert took_s < READY_S + SLACK_S
+
+
+class DeafWire:
+    """A way to a broker on which its acknowledgements can be lost."""
+
+    def __init__(self, port: int) -> None:
+        self._port, self._tasks = port, set[asyncio.Task[None]]()
+        self.deaf = False
+        self.port = 0
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, LOOPBACK)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        self.cut()
+
+    def cut(self) -> None:
+        """Break all connections."""
+        for task in self._tasks:
+            task.cancel()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(LOOPBACK, self._port)
+        for source, sink, loses in ((reader, back, False), (there, writer, True)):
+            task = asyncio.create_task(self._pass_on(source, sink, loses=loses))
+            self._tasks.add(task)
+
+    async def _pass_on(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, loses: bool
+    ) -> None:
+        try:
+            while data := await source.read(65_536):
+                if not (loses and self.deaf):
+                    sink.write(data)
+                    await sink.drain()
+        finally:
+            sink.close()
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+async def test_what_was_not_acknowledged_comes_again_as_it_was_and_can_be_told(
+    broker: Mosquitto, state_folder: Path, protocol: str
+):
+    async with DeafWire(broker.port) as wire:
+        reach = broker.settings | {"port": wire.port, "protocol": protocol}
+        async with running_bus(reach, state_folder) as bus:
+            await connected(bus)
+            async with broker.hub(f"{ROOT}/reply", f"{ROOT}/event") as hub:
+                wire.deaf = True
+                for number in range(20):
+                    bus.reply(reply(number))
+                    bus.event(EventType.WAKE, turn=f"turn-{number}")
+                found = await heard(hub, IN_FLIGHT)
+                wire.deaf = False
+                wire.cut()
+                found += await heard(hub, 40)
+    copies, said = [m.payload for m in found], dict.fromkeys(m.payload for m in found)
+    assert len(copies) == len(said) + IN_FLIGHT
+    told = [json.loads(payload) for payload in said]
+    replies = [each["turn"] for each in told if "text" in each]
+    events = [each["turn"] for each in told if each.get("event_type") == "wake"]
+    assert replies == events == [f"turn-{number}" for number in range(20)]
+    names = {
+        (each.get("at"), each.get("event_type"), each["turn"], each.get("seq")) for each in told
+    }
+    assert len(names) == 40
 
 
 _DAEMON = """
