@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from assistant.likely import Frame, Heard
+from assistant.outline import Picks
 from assistant.slots import SlotType
-from assistant.templates import Picks, open_slots
+from assistant.templates import open_slots
 
 _END = "\n"
 _SLOT = re.compile(r"\{(\w+)\}")
@@ -39,6 +40,8 @@ class Skeleton(NamedTuple):
     @classmethod
     def of(cls, owner: int, picks: Picks, text: str, kinds: Slots) -> "Skeleton":
         """Look at the slots of `text`, which are of these `kinds`."""
+        if "{" not in text:
+            return cls(owner, picks, text, (), "", text, "")
         slots = tuple(dict.fromkeys(open_slots(text)))
         wild = next((name for name in slots if kinds[name].wildcard), "")
         before, _, after = text.partition(f"{{{wild}}}") if wild else (text, "", "")

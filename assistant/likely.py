@@ -44,8 +44,10 @@ class Kinds:
         likely = {}
         for kind, pattern, values in zip(self._kinds, self._patterns, similar, strict=True):
             spans = [found[0] for found in pattern.finditer(key)]
-            exact = sorted((span for span in spans if _reads(kind, span)), key=len, reverse=True)
-            likely[id(kind)] = list(dict.fromkeys([*exact, *values]))[:FILLS]
+            if spans:
+                spans = [span for span in spans if _reads(kind, span)]
+                spans.sort(key=len, reverse=True)
+            likely[id(kind)] = list(dict.fromkeys(spans + values))[:FILLS]
         return likely
 
     def _similar(self, key: str) -> list[list[str]]:

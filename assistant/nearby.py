@@ -13,13 +13,14 @@ from rapidfuzz.distance import Levenshtein
 from assistant import spoken
 from assistant.guesses import Guesses, Skeleton
 from assistant.likely import Heard, Kinds
+from assistant.outline import Picks
 from assistant.slots import SlotType
-from assistant.templates import Picks, Template, open_slots
+from assistant.templates import Template, open_slots
 
 MAX_SKELETONS = 6000
 """Wordings kept over all templates; a template with more gives a random part of its own."""
-_MAX_CLIMBED = 1024
-"""Other wordings that are remembered: the same are often tried again."""
+_MAX_CLIMBED = 256
+"""Choices whose wordings are remembered: the same are often tried again."""
 _MIN_RATIO = 55.0
 _MAX_WORDS = 32
 _SHORTLIST = 24
@@ -56,15 +57,15 @@ class Nearby:
         self._kinds = Kinds(kind for slots in self._slots for kind in slots.values())
         alike = [frozenset((n, id(kind)) for n, kind in slots.items()) for slots in self._slots]
         self._groups = [alike.index(each) for each in alike]
-        self._climbed = lru_cache(_MAX_CLIMBED)(self._write)
+        self._climbed = lru_cache(_MAX_CLIMBED)(self._options)
         share = max(16, MAX_SKELETONS // max(1, len(templates)))
         rng = random.Random(seed)  # noqa: S311 - a fair choice, not a secret
         self._skeletons: list[Skeleton] = []
         for owner, template in enumerate(templates):
             drawn = template.skeletons(share, rng).items()
-            made = [Skeleton.of(owner, picks, text, self._slots[owner]) for text, picks in drawn]
+            made = [self._skeleton(owner, picks, text) for text, picks in drawn]
             self._skeletons += sorted(made, key=lambda each: bool(each.wild))
-        self._known = {(each.owner, each.picks): each for each in self._skeletons}
+        self._known = {(each.owner, each.text): each for each in self._skeletons}
         self._guesses = Guesses(self._skeletons, self._slots)
 
     def near(self, text: str, limit: int) -> list[Near]:
@@ -112,23 +113,29 @@ class Nearby:
 
     def _climb(self, best: Skeleton, heard: Heard, tried: _Tried) -> None:
         """Improve a wording one choice after the other; everything tried is kept in `tried`."""
-        said = heard.likeliest(self._slots[best.owner])
-        ratio, _ = tried[best.owner, best.picks]
-        for place, choice in enumerate(self._templates[best.owner].choices):
-            for option in range(len(choice.options)):
-                picks = (*best.picks[:place], option, *best.picks[place + 1 :])
-                if (best.owner, picks) in tried:
+        owner, template = best.owner, self._templates[best.owner]
+        said = heard.likeliest(self._slots[owner])
+        ratio, _ = tried[owner, best.picks]
+        alike: dict[str, tuple[float, Skeleton]] = {}
+        """By their texts: many picks make no difference."""
+        for place in range(len(template.choices)):
+            before, after = best.picks[:place], best.picks[place + 1 :]
+            for option, text in enumerate(self._climbed(owner, best.picks, place)):
+                picks = (*before, option, *after)
+                if not text or (owner, picks) in tried:
                     continue
-                near = self._known.get((best.owner, picks)) or self._climbed(best.owner, picks)
-                if near.text:
-                    found = fuzz.ratio(heard.text, near.fill(heard, said))
-                    tried[best.owner, picks] = found, near
-                    if found > ratio:
-                        best, ratio = near, found
+                if text not in alike:
+                    near = self._known.get((owner, text)) or self._skeleton(owner, picks, text)
+                    alike[text] = fuzz.ratio(heard.text, near.fill(heard, said)), near
+                found, near = tried[owner, picks] = alike[text]
+                if found > ratio:
+                    best, ratio = near._replace(picks=picks), found
 
-    def _write(self, owner: int, picks: Picks) -> Skeleton:
-        text = self._templates[owner].wording(picks)
+    def _skeleton(self, owner: int, picks: Picks, text: str) -> Skeleton:
         return Skeleton.of(owner, picks, text, self._slots[owner])
+
+    def _options(self, owner: int, picks: Picks, place: int) -> list[str]:
+        return self._templates[owner].outline.options(picks, place)
 
     def _fill_all(self, skeletons: Iterable[Skeleton], heard: Heard) -> list[tuple[list[str], int]]:
         """Fill the slots with every combination of likely values, up to a bound; with owners."""

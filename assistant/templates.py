@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 from hassil.errors import HassilError
 from hassil.expression import (
@@ -28,13 +28,12 @@ from hassil.parser import ParseError
 
 from assistant import spoken
 from assistant.nodes import Choice, Node, Series, Slot, Text, attached
+from assistant.outline import Outline, Picks
 from assistant.slots import SlotType, with_endings
 
 _SPACE = r"(?: |(?<= )|\A|\Z)"
 """A space of the template: none is needed where an optional part before or after was not said."""
 _MAX_DEPTH = 20
-Picks = tuple[int, ...]
-"""One wording: the option taken at each of a template's choices."""
 _PLACEHOLDER = re.compile(r"(\{\w+\})")
 
 
@@ -91,19 +90,19 @@ class Template:
         except Exception:  # noqa: BLE001 - a plugin's converter may raise anything
             return None
 
-    @cached_property
+    @property
     def choices(self) -> "tuple[Choice, ...]":
         """The places where its wording can go more than one way."""
-        return tuple(_choices(self.tree))
+        return self.outline.choices
 
     def wording(self, picks: Picks) -> str:
         """Write the skeleton that takes option `picks[i]` at `choices[i]`."""
-        return " ".join(_write(self._outline, picks).split())
+        return self.outline.write(picks)
 
     @cached_property
-    def _outline(self) -> "_Outline":
-        places = {id(choice): place for place, choice in enumerate(self.choices)}
-        return _outline(self.tree, places)
+    def outline(self) -> Outline:
+        """Its wordings, ready to be written many times."""
+        return Outline(self.tree)
 
     def skeletons(self, limit: int, rng: random.Random) -> dict[str, Picks]:
         """List its wordings with open slots: all of them, or up to `limit` drawn at random."""
@@ -257,49 +256,3 @@ def _certain_words(node: Node) -> Iterator[str]:
                 yield from _certain_words(part)
         case _:
             return
-
-
-def _choices(node: Node) -> Iterator[Choice]:
-    match node:
-        case Choice(options):
-            yield node
-            for option in options:
-                yield from _choices(option)
-        case Series(parts):
-            for part in parts:
-                yield from _choices(part)
-        case _:
-            return
-
-
-class _Outline(NamedTuple):
-    """A tree made ready to be written out many times."""
-
-    place: int
-    """Where the picks say which of the parts is taken; -1 if all are, one after the other."""
-    parts: "tuple[str | _Outline, ...]"
-
-
-def _outline(node: Node, places: Mapping[int, int]) -> _Outline:
-    match node:
-        case Text(text):
-            return _Outline(-1, (text,))
-        case Slot(name):
-            return _Outline(-1, (f" {{{name}}} ",))
-        case Series(parts):
-            return _Outline(-1, tuple(_simple(_outline(part, places)) for part in parts))
-        case Choice(options):
-            found = tuple(_simple(_outline(option, places)) for option in options)
-            return _Outline(places[id(node)], found)
-
-
-def _simple(outline: _Outline) -> str | _Outline:
-    texts = [part for part in outline.parts if isinstance(part, str)]
-    fixed = outline.place < 0 and len(texts) == len(outline.parts)
-    return "".join(texts) if fixed else outline
-
-
-def _write(outline: _Outline, picks: Picks) -> str:
-    place, parts = outline
-    taken = parts if place < 0 else (parts[picks[place]],)
-    return "".join([part if isinstance(part, str) else _write(part, picks) for part in taken])

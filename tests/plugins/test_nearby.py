@@ -110,7 +110,8 @@ class Plain:
         for place, choice in enumerate(self.nearby._templates[best.owner].choices):
             for option in range(len(choice.options)):
                 picks = (*best.picks[:place], option, *best.picks[place + 1 :])
-                skeleton = self.nearby._write(best.owner, picks)
+                text = self.nearby._templates[best.owner].wording(picks)
+                skeleton = self.nearby._skeleton(best.owner, picks, text)
                 if (best.owner, picks) not in tried and skeleton.text:
                     found = fuzz.ratio(self.text, self.guess(skeleton))
                     tried[best.owner, picks] = found, skeleton
