@@ -13,6 +13,12 @@ from engines.schedule import Floats, Schedule
 
 UNSEEN = np.iinfo(np.int64).max
 """Block number of padding: above every other, so nothing attends to it."""
+_PAST, _ACTIVE = 16, 8
+"""Room is made in steps of so many slots and so many active positions.
+
+Sums over fewer, or over as many that begin elsewhere, are added up in another order by the processor,
+and an answer would hang by its last bit on what is answered beside it.
+"""
 
 
 @dataclass(slots=True)
@@ -173,7 +179,7 @@ class OnnxBackend:
         """Feed what is computed in this pass."""
         batch = len(lanes)
         longest = max(lane.query.end - lane.query.begin for lane in lanes)
-        most = max(1, *(len(lane.query.active) for lane in lanes))
+        most = _up(max(1, *(len(lane.query.active) for lane in lanes)), _ACTIVE)
         audio = max(len(lane.state.prefix) for lane in lanes)
         feeds = {
             "ids": np.zeros((batch, longest), dtype=np.int64),
@@ -203,7 +209,7 @@ class OnnxBackend:
     def _kept(self, lanes: Sequence[_Lane]) -> dict[str, np.ndarray]:
         """Feed keys and values of earlier passes."""
         past = [self._past(lane) for lane in lanes]
-        longest = max(map(len, past))
+        longest = _up(max(map(len, past)), _PAST)
         shape = (self._layers, len(lanes), self._heads, longest, self._head_dim)
         k, v = (np.zeros(shape, dtype=np.float32) for _ in range(2))
         blocks = np.full((len(lanes), longest), UNSEEN)
@@ -212,3 +218,7 @@ class OnnxBackend:
             v[:, row, :, : len(slots)] = lane.seen.v[:, :, slots]
             blocks[row, : len(slots)] = self._blocks(lane.state, slots)
         return {"past_k": k, "past_v": v, "past_blocks": blocks}
+
+
+def _up(count: int, step: int) -> int:
+    return -(-count // step) * step

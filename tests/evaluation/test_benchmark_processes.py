@@ -71,17 +71,16 @@ def told(out: Path) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def asked(published):
-    """A benchmark whose answers do not depend on what is answered beside them."""
-    data = published / "voicebench"
-    run = ["voicebench", "--data", data, "--model", NANO, "--batch", 1, "--threads", 1]
-    return [*run, "--subset", "bbh", "--subset", "advbench", "--limit", 16]
+    """Eight at a time: answers do not depend on what is answered beside them."""
+    run = ["voicebench", "--data", published / "voicebench", "--model", NANO, "--threads", 1]
+    return [*run, "--subset", "bbh", "--subset", "advbench", "--limit", 20]
 
 
 @pytest.fixture(scope="module")
 def undisturbed(asked, tmp_path_factory):
     out = tmp_path_factory.mktemp("undisturbed") / "run"
     run(*asked, "--out", out)
-    assert len(finished(out)) == 32
+    assert len(finished(out)) == 40
     return told(out)
 
 
@@ -89,7 +88,7 @@ def test_two_workers_give_the_report_of_one(asked, undisturbed, tmp_path):
     run(*asked, "--out", tmp_path, "--workers", 2)
     assert told(tmp_path) == undisturbed
     parts = [len(path.read_text().splitlines()) for path in (tmp_path / "parts").iterdir()]
-    assert parts == [16, 16]
+    assert parts == [20, 20]
 
 
 def test_a_command_that_is_killed_twice_reports_like_an_undisturbed_one(
@@ -97,16 +96,16 @@ def test_a_command_that_is_killed_twice_reports_like_an_undisturbed_one(
 ):
     killed(lambda: len(finished(tmp_path)) >= 5, *asked, "--out", tmp_path)
     first = finished(tmp_path)
-    assert 5 <= len(first) < 32
+    assert 5 <= len(first) < 40
     assert not (tmp_path / "report.md").exists()
     killed(lambda: len(finished(tmp_path)) >= len(first) + 5, *asked, "--out", tmp_path)
     second = finished(tmp_path)
     assert first < second
-    assert len(second) < 32
+    assert len(second) < 40
     run(*asked, "--out", tmp_path)
     assert told(tmp_path) == undisturbed
     lines = (tmp_path / "parts" / "1-of-1.jsonl").read_text().splitlines()
-    assert len(lines) == 32  # no item was answered twice
+    assert len(lines) == 40  # no item was answered twice
 
 
 def test_workers_go_when_their_command_is_killed(asked, undisturbed, tmp_path):

@@ -97,6 +97,24 @@ def test_a_limit_is_spread_over_each_split(splits, tmp_path):
     ]
 
 
+@pytest.mark.parametrize("limit", [None, 20, 10, 1])
+def test_parts_are_alike_in_size_however_many_items_are_asked_for(published, limit):
+    splits = find(VOICEBENCH, published / "voicebench")
+    wanted = {(split.key, place) for split in splits for place in chosen(split, limit)}
+    for count in (2, 3, 4):
+        parts = [
+            {(split.key, place) for split in splits for place in chosen(split, limit, part)}
+            for part in Part().share(count)
+        ]
+        assert set().union(*parts) == wanted
+        assert sum(map(len, parts)) == len(wanted)
+        assert min(map(len, parts)) >= len(wanted) / count / 3
+    halves = [chosen(splits[0], limit, part) for part in (Part(0, 2), Part(1, 2))]
+    for number, half in enumerate(halves):
+        shared = [chosen(splits[0], limit, part) for part in Part(number, 2).share(3)]
+        assert set().union(*shared) == half
+
+
 def begin(out, *, model="a", decoding="16"):
     with settled(out, {"model": model, "decoding": decoding}):
         pass

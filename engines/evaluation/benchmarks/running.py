@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ _SHORT = 60
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One share of the items: every `count`th, from `number`, counted from 0."""
+    """One share of the items: every `count`th; `number` is counted from 0."""
 
     number: int = 0
     count: int = 1
@@ -50,11 +51,17 @@ class Part:
 
 
 def chosen(split: Split, limit: int | None, part: Part | None = None) -> set[int]:
-    """Places of the items to answer, `limit` of them evenly spread over the split."""
+    """Places of the items to answer, `limit` of them evenly spread over the split.
+
+    A part has every `count`th of them, from another one on in each split.
+    """
     total = split.total
     count = total if limit is None else min(limit, total)
-    places = (place * total // count for place in range(count))
-    return {place for place in places if part is None or place % part.count == part.number}
+    places = [place * total // count for place in range(count)]
+    if part is None:
+        return set(places)
+    first = (part.number + zlib.crc32(split.key.encode())) % part.count
+    return set(places[first :: part.count])
 
 
 @contextmanager
