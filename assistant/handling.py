@@ -2,7 +2,7 @@
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -95,7 +95,8 @@ class PluginRuntime:
                 raise HandlerFailedError(f"{what} took longer than {limit_s:g} s at {at}")
         finally:
             task.cancel()
-            left = {each for each in owner.tasks if each is not task and not each.done()}
+            made = owner.tasks.items()
+            left = {each: at for each, at in made if each is not task and not each.done()}
             await self._settle(left, what, lasting=lasting)
         try:
             result = task.result()
@@ -162,15 +163,20 @@ class PluginRuntime:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _settle(self, left: set[asyncio.Task[Any]], what: str, *, lasting: bool) -> None:
+    async def _settle(
+        self, left: Mapping[asyncio.Task[Any], str], what: str, *, lasting: bool
+    ) -> None:
         """Decide on the tasks that a call left behind."""
         if lasting:
             for task in left:
                 self._keep(task)
             return
         if left:
-            at = _waits_at(next(iter(left)), self._file)
-            await _cancel(left)
+            task, made_at = next(iter(left.items()))
+            at = _waits_at(task, self._file)
+            if not at.startswith(f"{self._file}:") and made_at:
+                at = f"{at}, made at {made_at}"
+            await _cancel(set(left))
             advice = "await it, or use turn.schedule"
             count = "a task" if len(left) == 1 else f"{len(left)} tasks"
             await self.report(f"{what} left {count} running at {at}, now cancelled: {advice}")

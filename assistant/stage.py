@@ -9,6 +9,8 @@ from concurrent.futures import Future
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
+from types import FrameType
 from typing import Any, Protocol, TypeVar
 
 from assistant.clock import Clock
@@ -18,6 +20,7 @@ from assistant.web import Http
 GRACE_S = 1.0
 """How much longer than its time-out a call may take before the plugin counts as blocked."""
 _CLOSE_S = 0.2
+_ASYNCIO = str(Path(asyncio.__file__).parent)
 
 _T = TypeVar("_T")
 
@@ -30,7 +33,8 @@ class BlockedError(Exception):
 class Work:
     """What belongs to one call of a plugin's code."""
 
-    tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+    tasks: dict[asyncio.Task[Any], str] = field(default_factory=dict)
+    """What it started and has not ended yet, with file and line that did."""
     refused: list[str] = field(default_factory=list)
     """Why messages were not published."""
 
@@ -45,9 +49,17 @@ def make_task(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> asy
     context = options.get("context")
     owner = WORK.get() if context is None else context.get(WORK)
     if owner is not None:
-        owner.tasks.add(task)
-        task.add_done_callback(owner.tasks.discard)
+        owner.tasks[task] = _maker()
+        task.add_done_callback(lambda done: owner.tasks.pop(done, None))
     return task
+
+
+def _maker() -> str:
+    """Name the line outside asyncio that makes a task."""
+    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - the plugin's code is named in reports
+    while frame is not None and frame.f_code.co_filename.startswith(_ASYNCIO):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else ""
 
 
 class Stage(Protocol):

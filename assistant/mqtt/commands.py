@@ -4,6 +4,7 @@ import json
 from typing import Annotated, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic_core import ErrorDetails
 
 from assistant.errors import AssistantError
 from assistant.mqtt.topics import CommandName, Knob
@@ -143,7 +144,11 @@ def read_payload(model: type[_C], payload: bytes) -> _C:
 
 
 def _explain(error: ValidationError) -> str:
-    wrong = [
-        f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()
-    ]
-    return "; ".join(wrong)
+    return "; ".join(_wrong(item) for item in error.errors())
+
+
+def _wrong(item: ErrorDetails) -> str:
+    name = ".".join(str(part) for part in item["loc"])
+    if name == "v":
+        return f"v: it is of version {str(item['input'])[:20]}, this assistant knows only 1"
+    return f"{name}: {item['msg']}"

@@ -42,6 +42,19 @@ async def test_a_task_left_behind_is_cancelled_and_named(assistant, plugin):
     assert f"probe.handler left a task running at {__file__}:{line}" in fields["reason"]
 
 
+async def test_a_task_of_others_code_that_is_left_behind_is_named_by_who_made_it(assistant, plugin):
+    @plugin.intent("do it")
+    async def handler(turn: Turn) -> str:
+        asyncio.create_task(asyncio.sleep(3600))  # noqa: RUF006 - that is what is tested
+        await asyncio.sleep(0)
+        return "Done."
+
+    assert (await assistant.hear("do it")).reply == "Done."
+    [(_, fields)] = assistant.events
+    line = handler.__code__.co_firstlineno + 2
+    assert f"made at {__file__}:{line}, now cancelled" in fields["reason"]
+
+
 async def test_tasks_that_on_start_makes_live_until_the_plugin_stops(assistant, plugin):
     seen = []
 
