@@ -16,8 +16,8 @@ UNSEEN = np.iinfo(np.int64).max
 _PAST, _ACTIVE = 16, 8
 """Room is made in steps of so many slots and so many active positions.
 
-Sums over fewer, or over as many that begin elsewhere, are added up in another order by the processor,
-and an answer would hang by its last bit on what is answered beside it.
+Sums over fewer, or over as many that begin elsewhere, are added up in another order, and an answer
+would hang by its last bit on what is answered beside it.
 """
 
 
