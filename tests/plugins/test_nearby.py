@@ -182,5 +182,25 @@ def test_odd_samples_of_a_plugin_do_no_harm(annotation):
     assert matcher.candidates("ri", LIMIT) == ["ring"]
 
 
+@pytest.mark.parametrize(
+    "template",
+    [
+        "(put|set) [the] {first} (on|off)",
+        "(ring [twice];now) [please (do|go)]",
+        "go [(up|down) [now]]",
+    ],
+)
+def test_the_options_of_one_choice_are_written_as_they_would_be_one_by_one(template):
+    [owner] = probe(str, template)._owners
+    outline = owner.template.outline
+    ways = [range(len(choice.options)) for choice in outline.choices]
+    for picks in itertools.product(*ways):
+        for place, options in enumerate(ways):
+            one_by_one = [
+                outline.write((*picks[:place], option, *picks[place + 1 :])) for option in options
+            ]
+            assert outline.options(picks, place) == one_by_one
+
+
 def test_without_templates_nothing_is_near():
     assert Nearby([]).near("anything", LIMIT) == []
