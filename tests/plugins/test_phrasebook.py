@@ -1,5 +1,6 @@
 """Answers that owners write in TOML."""
 
+import asyncio
 import json
 import re
 from pathlib import Path
@@ -7,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from assistant.loading import load_plugins
+from assistant.origins import POLL_S, on_change
 from assistant.settings import PluginSettings
-from assistant.testing import Assistant
+from assistant.testing import Assistant, FakeClock
 
 PAGE = Path(__file__).parents[2] / "docs" / "owner.md"
 GUIDE = PAGE.read_text(encoding="utf-8").partition("## Your own answers")[2]
@@ -144,6 +146,25 @@ async def test_a_saved_file_answers_anew_and_a_broken_one_leaves_the_old(assista
     path.unlink()
     assert (await assistant.reload()).stopped == ("house",)
     assert (await assistant.hear("knock")).intent is None
+
+
+async def test_a_file_that_is_saved_is_noticed(folder):
+    path, clock, seen = folder / "house.toml", FakeClock(), asyncio.Queue[str]()
+    path.write_text(ANSWER)
+
+    async def act() -> None:
+        seen.put_nowait(path.read_text())
+
+    watching = asyncio.create_task(on_change(PluginSettings(folder=folder), clock, act))
+    try:
+        assert await asyncio.wait_for(seen.get(), 20) == ANSWER
+        while not clock._sleepers:  # noqa: ASYNC110 - it looks at files on a thread
+            await asyncio.sleep(0)
+        path.write_text(ANSWER * 2)
+        await clock.advance(POLL_S)
+        assert await asyncio.wait_for(seen.get(), 20) == ANSWER * 2
+    finally:
+        watching.cancel()
 
 
 async def test_durations_and_times_are_spoken_as_people_do(assistant, folder):
