@@ -25,7 +25,7 @@ COMMANDS = {
     "mmau": command(
         partial(evaluate, "mmau"),
         "MMAU: questions about sounds, music and speech.",
-        without=("hub", *_OF_ONE_PART),
+        without=_OF_ONE_PART,
     ),
 }
 EPILOGS = {

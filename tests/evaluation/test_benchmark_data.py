@@ -11,6 +11,7 @@ import soundfile
 from engines.evaluation.benchmarks import journal
 from engines.evaluation.benchmarks.catalogue import BENCHMARKS, question
 from engines.evaluation.benchmarks.data import find
+from engines.evaluation.benchmarks.hub import download
 from engines.evaluation.benchmarks.items import BenchmarkError
 from engines.evaluation.benchmarks.sound import SoundError, decode, trimmed
 
@@ -164,3 +165,106 @@ def test_a_journal_has_one_writer_and_names_a_damaged_line(tmp_path):
     path.write_text('{"a": 1}\n{oops\n')
     with pytest.raises(BenchmarkError, match="line 2: damaged"):
         list(journal.read(path))
+
+
+def on_the_hub(folder, published, **changed):
+    """MMAU's questions as its authors lay them on the hub: packed, and with the sounds within."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = json.loads((published / "mmau" / "mmau-test-mini.json").read_text())[:3]
+    within = ("id", "task", "difficulty", "sub-category")
+    table = pa.table(
+        {
+            "context": pa.array(
+                [
+                    {"bytes": (published / "mmau" / row["audio_id"]).read_bytes(), "path": None}
+                    for row in rows
+                ],
+                pa.struct([("bytes", pa.binary()), ("path", pa.string())]),
+            ),
+            "instruction": [row["question"] for row in rows],
+            "choices": [[f"(A) {choice}" for choice in row["choices"]] for row in rows],
+            "answer": [f"(A) {row['answer']}" for row in rows],
+            "other_attributes": [
+                changed.get("packed")
+                or json.dumps({name: row[name] for name in within} | {"category": ["Reasoning"]})
+                for row in rows
+            ],
+        }
+    )
+    folder.mkdir(parents=True)
+    pq.write_table(table, folder / "test_mini.parquet")
+    return rows
+
+
+def test_mmau_is_read_as_it_lies_on_the_hub(published, tmp_path):
+    rows = on_the_hub(tmp_path / "data", published)
+    (split,) = find(MMAU, tmp_path / "data")
+    items = list(split.read(everything))
+    assert [item.row["id"] for item in items] == [row["id"] for row in rows]
+    assert items[1].row == {
+        "id": "uuid-1",
+        "task": "music",
+        "difficulty": "medium",
+        "sub-category": "Geography",
+        "category": "Reasoning",
+        "question": rows[1]["question"],
+        "choices": [f"(A) {choice}" for choice in rows[1]["choices"]],
+        "answer": f"(A) {rows[1]['answer']}",
+    }
+    assert len(decode(items[1].sound))
+    assert question("mmau", items[1].row).startswith("You are given the audio")
+
+
+def test_mmau_that_is_packed_badly_is_told_by_its_row(published, tmp_path):
+    for place, packed in enumerate(("[1]", "no json")):
+        on_the_hub(tmp_path / str(place), published, packed=packed)
+        (split,) = find(MMAU, tmp_path / str(place))
+        with pytest.raises(BenchmarkError, match=r"test_mini.parquet, row 1: "):
+            list(split.read(everything))
+
+
+def test_another_benchmarks_folder_is_no_folder_that_lacks_shards(published):
+    with pytest.raises(BenchmarkError, match=r"several sets of shards of test .* of one benchmark"):
+        find(MMAU, published / "voicebench")
+
+
+def test_what_is_no_recording_is_told_the_same_way_every_time():
+    for sound in (b"no sound", b"RIFF"):
+        with pytest.raises(SoundError) as caught:
+            decode(sound)
+        assert "0x" not in str(caught.value)
+        assert str(caught.value).startswith("not a recording: ")
+
+
+def test_the_hub_is_asked_for_just_what_is_needed(monkeypatch, tmp_path):
+    hub = pytest.importorskip("huggingface_hub")
+    asked = []
+    monkeypatch.setattr(hub, "snapshot_download", lambda name, **how: asked.append((name, how)))
+    download(VOICEBENCH, tmp_path, ("bbh",))
+    download(VOICEBENCH, tmp_path)
+    download(MMSU, tmp_path)
+    download(MMAU, tmp_path)
+    assert [(name, how["allow_patterns"]) for name, how in asked] == [
+        ("hlt-lab/voicebench", ["bbh/*"]),
+        ("hlt-lab/voicebench", None),
+        ("ddwang2000/MMSU", None),
+        ("gamma-lab-umd/MMAU-test-mini", ["*.parquet"]),
+    ]
+    assert {(how["repo_type"], how["local_dir"]) for _, how in asked} == {("dataset", tmp_path)}
+
+
+def test_a_hub_that_is_away_is_one_line(monkeypatch, tmp_path):
+    hub = pytest.importorskip("huggingface_hub")
+
+    def away(*_args, **_how):
+        raise OSError("Name or service not known\nand so on")
+
+    monkeypatch.setattr(hub, "snapshot_download", away)
+    with pytest.raises(BenchmarkError) as caught:
+        download(MMAU, tmp_path)
+    assert str(caught.value) == (
+        "gamma-lab-umd/MMAU-test-mini cannot be downloaded (Name or service not known); without a "
+        "network, copy the data and leave --hub out"
+    )

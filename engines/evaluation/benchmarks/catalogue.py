@@ -85,7 +85,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
             (Subset("mmsu", "MMSU", "mmsu", _MMSU_COLUMNS),), ("id",),
         ),
         Benchmark(
-            "mmau", "MMAU", "", "instruct", Decoding(16, 16, 16),
+            "mmau", "MMAU", "gamma-lab-umd/MMAU-test-mini", "instruct", Decoding(16, 16, 16),
             (Subset("mmau", "MMAU", "mmau", _MMAU_COLUMNS),), ("id", "audio_id"),
         ),
     )

@@ -134,6 +134,12 @@ def _place(benchmark: Benchmark, data: Path, path: Path) -> tuple[str, str] | No
 def _split(subset: Subset, name: str, paths: list[Path], root: Path) -> Split:
     shards = [_SHARD.fullmatch(path.stem) for path in paths]
     for match in shards:
+        if match and int(match["count"]) < len(paths):
+            folders = sorted({str(path.parent) for path in paths})
+            raise BenchmarkError(
+                f"{root} holds several sets of shards of {name} ({', '.join(folders[:3])}); give "
+                "the folder of one benchmark"
+            )
         if match and int(match["count"]) != len(paths):
             raise BenchmarkError(
                 f"{paths[0].parent}: {len(paths)} of {int(match['count'])} shards of {name} are "

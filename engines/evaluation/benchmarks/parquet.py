@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from engines.evaluation.benchmarks import paths
+from engines.evaluation.benchmarks import packed, paths
 from engines.evaluation.benchmarks.items import BenchmarkError, Sound
 
 BATCH_ROWS = 8
@@ -15,7 +15,8 @@ def check(path: Path, columns: tuple[str, ...]) -> int:
     """How many rows a shard has; raises `BenchmarkError` unless it has sound and `columns`."""
     with _opened(path) as file:
         schema = file.schema_arrow
-        lacking = [name for name in columns if name not in schema.names]
+        there = packed.names(schema.names)
+        lacking = [name for name in columns if name not in there]
         if lacking:
             raise BenchmarkError(
                 f"{path} has no column {', '.join(lacking)} (it has {', '.join(schema.names)}); "
@@ -37,11 +38,19 @@ def rows(
         try:
             for place, row in _wanted_rows(file, columns, wanted):
                 kept = {name: value for name, value in row.items() if name not in sounds}
-                yield place, kept, _sound(row, sounds, root) if sound else None
+                heard = _sound(row, sounds, root) if sound else None
+                yield place, _whole(path, place, kept), heard
         except OSError as error:
             raise BenchmarkError(
                 f"{path} is damaged: {_first(error)}; download it again"
             ) from error
+
+
+def _whole(path: Path, place: int, row: Mapping[str, Any]) -> Mapping[str, Any]:
+    try:
+        return packed.unpacked(row)
+    except ValueError as error:
+        raise BenchmarkError(f"{path}, row {place + 1}: {error}; download it again") from error
 
 
 def _wanted_rows(

@@ -41,7 +41,9 @@ def decode(sound: Sound) -> Wave:
             samples = file.read(round(LONGEST_S * file.samplerate), "float32", always_2d=True)
             rate = file.samplerate
     except (soundfile.SoundFileError, OSError, TypeError, ValueError) as error:
-        raise SoundError(f"not a recording: {str(error).removesuffix('.')}") from error
+        # the whole message of a library's error names a place in memory, never twice the same
+        reason = str(getattr(error, "error_string", error))
+        raise SoundError(f"not a recording: {reason.removesuffix('.')}") from error
     mono = samples.mean(axis=1, dtype=np.float32)
     if rate != SAMPLE_RATE_HZ:
         mono = soxr.resample(mono, rate, SAMPLE_RATE_HZ)

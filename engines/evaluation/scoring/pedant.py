@@ -23,6 +23,12 @@ import json, multiprocessing, sys
 answers, sys.stdout = sys.stdout, sys.stderr
 from qa_metrics.pedant import PEDANT
 pedant = PEDANT()
+try:
+    from sklearn import set_config
+except ImportError:
+    pass
+else:  # what is checked anew for each response is a quarter of the time
+    set_config(assume_finite=True, skip_parameter_validation=True)
 
 def right(row):
     return bool(pedant.evaluate([row[0]], row[1], row[2]))
