@@ -102,6 +102,10 @@ class Marking:
     judge_workers: Annotated[
         int, typer.Option("--judge-workers", min=1, help="Questions put to the judge at a time.")
     ] = 8
+    judge_per_minute: Annotated[
+        float | None,
+        typer.Option("--judge-per-minute", min=0.1, help="Questions to the judge in a minute."),
+    ] = None
     seed: Annotated[int, typer.Option("--seed", help="Of the guesses that rules make.")] = 0
     strict: Annotated[
         bool, typer.Option("--strict", help="Mend the official rules' known defects, and say so.")

@@ -34,7 +34,9 @@ def _judge(out: Path, marking: Marking) -> Any:
 
     if marking.judge_url is None:
         return None
-    chat = Chat(marking.judge_url, marking.judge_model, os.environ.get(KEY, ""))
+    key = os.environ.get(KEY, "")
+    rate = marking.judge_per_minute
+    chat = Chat(marking.judge_url, marking.judge_model, key, per_minute=rate)
     cache = marking.judge_cache or out / "judge.jsonl"
     prompts = marking.judge_prompts or PROMPTS
     return Judge(chat, cache, workers=marking.judge_workers, prompts=prompts)

@@ -8,7 +8,9 @@ from assistant.cli import compare
 from assistant.cli.benchmark_options import command
 from assistant.cli.benchmark_run import evaluate
 
-_JUDGE = ("judge_url", "judge_model", "judge_cache", "judge_prompts", "judge_workers")
+_JUDGE = (
+    "judge_url", "judge_model", "judge_cache", "judge_prompts", "judge_workers", "judge_per_minute",
+)  # fmt: skip
 _OF_ONE_PART = ("subset", "seed", *_JUDGE)
 
 COMMANDS = {

@@ -41,8 +41,8 @@ def time():
 def judge(server, time, tmp_path):
     """Makes judges that share a file of votes, as one run and the next do."""
 
-    def make(workers=1):
-        chat = Chat(server.url, "judge", sleep=time.sleep, clock=time.clock)
+    def make(workers=1, **settings):
+        chat = Chat(server.url, "judge", sleep=time.sleep, clock=time.clock, **settings)
         return Judge(chat, tmp_path / "judge.jsonl", workers=workers)
 
     return make
@@ -104,6 +104,22 @@ def test_a_server_that_asks_for_time_gets_it_from_all_who_ask(server, judge, tim
     assert judge().judge(ROWS).votes == (MARKED,) * 6
     assert time.slept == [7, 7, 7]
     assert len(server.asked) == 9
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_judge_is_asked_no_more_in_a_minute_than_was_said(server, judge, time, workers):
+    moments = []
+
+    def answer(_number, asked):
+        moments.append(time.now_s)
+        return marks(asked)
+
+    server.answer = answer
+    judge(workers, per_minute=20).judge(ROWS)
+    assert len(moments) == 6
+    assert time.now_s >= 5 * 3
+    if workers == 1:
+        assert moments == [0, 3, 6, 9, 12, 15]
 
 
 def test_a_server_may_name_the_moment_and_is_not_waited_for_all_day(server, judge, time):

@@ -36,10 +36,14 @@ class Chat:
         key: str = "",
         *,
         timeout_s: float = 120.0,
+        per_minute: float | None = None,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take a base address such as http://localhost:8000/v1; raises `ChatError`."""
+        """Take a base address such as http://localhost:8000/v1; raises `ChatError`.
+
+        No more than `per_minute` questions are begun in any minute, evenly spaced.
+        """
         try:
             import httpx2
         except ImportError as error:
@@ -54,6 +58,7 @@ class Chat:
         self._client = httpx2.Client(headers=headers, timeout=timeout_s)
         self._sleep, self._clock = sleep, clock
         self._lock, self._not_before_s = threading.Lock(), 0.0
+        self._gap_s, self._turn_s = 60 / per_minute if per_minute else 0.0, 0.0
         self._jitter = random.Random(0)  # noqa: S311 - not for secrets
 
     def complete(self, messages: Sequence[Message], **settings: Any) -> list[str]:
@@ -93,7 +98,10 @@ class Chat:
         return [str(text or "").strip() for text in texts]
 
     def _wait(self) -> None:
-        while (left_s := self._not_before_s - self._clock()) > 0:
+        with self._lock:
+            turn_s = max(self._turn_s, self._clock())
+            self._turn_s = turn_s + self._gap_s
+        while (left_s := max(turn_s, self._not_before_s) - self._clock()) > 0:
             self._sleep(left_s)
 
     def _back_off(self, attempt: int, asked_s: float | None) -> None:
