@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz import fuzz, process
 
+from assistant.alike import Alike
 from assistant.slots import SlotType
 
 FILLS = 4
@@ -32,7 +33,8 @@ class Kinds:
         first = np.cumsum([0, *counts[:-1]])[self._kind_of]
         self._dozen = np.flatnonzero(np.arange(len(values)) - first < 3 * FILLS)
         self._ends = np.cumsum([0, *(min(count, 3 * FILLS) for count in counts)]).tolist()
-        self._different, self._which = np.unique(self._values, return_inverse=True)
+        different, self._which = np.unique(self._values, return_inverse=True)
+        self._alike = Alike(different.tolist())
 
     def likely(self, key: str) -> dict[int, list[str]]:
         """Give likely values of each kind, by its `id`; `key` is in `spoken.key` form.
@@ -52,9 +54,7 @@ class Kinds:
 
     def _similar(self, key: str) -> list[list[str]]:
         """Values of each kind, best first: of the best dozen by sound the longest of the best."""
-        ratios = process.cdist([key], self._different, scorer=fuzz.partial_ratio, dtype=np.float64)[
-            0
-        ][self._which]  # [V]
+        ratios = self._alike.ratios(key)[self._which]  # [V]
         best = np.argsort(self._apart - ratios, kind="stable")[self._dozen]
         best = best[np.lexsort((-self._lengths[best], -np.rint(ratios[best]), self._kind_of[best]))]
         values = self._values[best].tolist()

@@ -12,6 +12,7 @@ import pytest
 from rapidfuzz import fuzz, process
 
 from assistant import spoken
+from assistant.alike import Alike
 from assistant.loading import load_plugins
 from assistant.matching import Matcher
 from assistant.nearby import Near, Nearby
@@ -143,6 +144,16 @@ def test_the_fast_search_finds_what_a_plain_one_finds(matcher):
     texts += misheard(matcher, 60, seed=4)
     for text in texts:
         assert nearby.near(text, LIMIT) == Plain(nearby, text).near()
+
+
+def test_values_are_as_alike_as_one_by_one(matcher):
+    texts = [*misheard(matcher, 40, seed=5), "a", "ten", "on on on", "la " * 60]
+    values = sorted({value for kind in matcher._nearby._kinds._kinds for value in kind.values})
+    values += ["", "x", "xy", "it's", "é" * 9, "a very long value that is as long as a sentence is"]
+    alike = Alike(values)
+    for text in texts:
+        one_by_one = [fuzz.partial_ratio(value, text) for value in values]
+        assert alike.ratios(text).tolist() == one_by_one
 
 
 def test_many_misheard_sentences_leave_no_memory_behind(matcher):
