@@ -6,6 +6,7 @@ from email.utils import formatdate
 import pytest
 
 from assistant.errors import UserError
+from engines.evaluation.benchmarks import chat
 from engines.evaluation.benchmarks.chat import ATTEMPTS, Chat, ChatAwayError, ChatError
 from engines.evaluation.benchmarks.items import BenchmarkError
 from engines.evaluation.benchmarks.judge import TRIES, VOTES, Judge
@@ -42,8 +43,8 @@ def judge(server, time, tmp_path):
     """Makes judges that share a file of votes, as one run and the next do."""
 
     def make(workers=1, **settings):
-        chat = Chat(server.url, "judge", sleep=time.sleep, clock=time.clock, **settings)
-        return Judge(chat, tmp_path / "judge.jsonl", workers=workers)
+        client = Chat(server.url, "judge", sleep=time.sleep, clock=time.clock, **settings)
+        return Judge(client, tmp_path / "judge.jsonl", workers=workers)
 
     return make
 
@@ -94,6 +95,25 @@ def test_what_is_no_chat_completion_is_one_line(server, judge, raw):
     server.answer = lambda _number, _asked: Reply(raw=raw)
     with pytest.raises(ChatError, match="its reply is no chat completion; check the address"):
         judge().judge(ROWS)
+
+
+def test_a_reply_without_an_end_is_not_read_to_it(server, judge, monkeypatch):
+    monkeypatch.setattr(chat, "MOST_BYTES", 1000)
+    server.answer = lambda _number, _asked: Reply(raw=b" " * 5000)
+    with pytest.raises(ChatError, match="its reply has no end; check the address"):
+        judge().judge(ROWS)
+    assert len(server.asked) == 1
+
+
+def test_a_reply_that_comes_too_slowly_is_asked_for_anew(server, judge, time):
+    def slow(number, asked):
+        if number <= 2:
+            time.now_s += 500
+        return marks(asked)
+
+    server.answer = slow
+    assert judge().judge(ROWS[:1]).votes == (MARKED,)
+    assert len(server.asked) == 3
 
 
 def test_a_server_that_asks_for_time_gets_it_from_all_who_ask(server, judge, time):

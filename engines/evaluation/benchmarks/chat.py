@@ -4,6 +4,7 @@ One client is used by many threads. When the server asks for time, all of them w
 """
 
 import email.utils
+import json
 import random
 import threading
 import time
@@ -14,6 +15,8 @@ from engines.evaluation.benchmarks.items import BenchmarkError
 
 ATTEMPTS = 8
 LONGEST_WAIT_S = 120.0
+MOST_BYTES = 8_000_000
+"""Of one reply."""
 
 Message = Mapping[str, str]
 
@@ -54,7 +57,7 @@ class Chat:
             raise ChatError(f"{url}: not an address; give one like http://localhost:8000/v1")
         self.url, self.model = url.rstrip("/"), model
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._http = httpx2
+        self._http, self._timeout_s = httpx2, timeout_s
         self._client = httpx2.Client(headers=headers, timeout=timeout_s)
         self._sleep, self._clock = sleep, clock
         self._lock, self._not_before_s = threading.Lock(), 0.0
@@ -68,18 +71,18 @@ class Chat:
         for attempt in range(ATTEMPTS):
             self._wait()
             try:
-                reply = self._client.post(f"{self.url}/chat/completions", json=body)
+                status, headers, said = self._post(body)
             except self._http.TransportError as error:
                 reason, wait_s = str(error) or type(error).__name__, None
             else:
-                if reply.status_code == 200:
-                    return self._texts(reply)
-                reason = f"it answers {reply.status_code}"
-                if reply.status_code not in {408, 409, 425, 429} and reply.status_code < 500:
+                if status == 200:
+                    return self._texts(said)
+                reason = f"it answers {status}"
+                if status not in {408, 409, 425, 429} and status < 500:
                     raise ChatError(
                         f"{self.url}: {reason}; check the address, the model and the key"
                     )
-                wait_s = _asked_for(reply.headers.get("retry-after"))
+                wait_s = _asked_for(headers.get("retry-after"))
             self._back_off(attempt, wait_s)
         raise ChatAwayError(f"{self.url}: no answer in {ATTEMPTS} attempts ({reason})")
 
@@ -87,11 +90,24 @@ class Chat:
         """Give the connections back."""
         self._client.close()
 
-    def _texts(self, reply: Any) -> list[str]:
+    def _post(self, body: Mapping[str, Any]) -> tuple[int, Mapping[str, str], bytes]:
+        """Status, headers and body, of which no more is read than a completion can be long."""
+        until_s, said = self._clock() + self._timeout_s, bytearray()
+        address = f"{self.url}/chat/completions"
+        with self._client.stream("POST", address, json=body) as reply:
+            for piece in reply.iter_bytes():
+                said += piece
+                if len(said) > MOST_BYTES:
+                    raise ChatError(f"{self.url}: its reply has no end; check the address")
+                if self._clock() > until_s:
+                    raise self._http.ReadTimeout("it does not finish its reply")
+            return reply.status_code, reply.headers, bytes(said)
+
+    def _texts(self, said: bytes) -> list[str]:
         try:
-            choices = reply.json()["choices"]
+            choices = json.loads(said)["choices"]
             texts = [choice["message"]["content"] for choice in choices]
-        except (ValueError, LookupError, TypeError) as error:
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
             raise ChatError(
                 f"{self.url}: its reply is no chat completion; check the address"
             ) from error
