@@ -119,10 +119,9 @@ def _work(job: "Job", splits: Sequence["Split"], making: Making) -> None:
         return
     with _bar(f"answering {job.benchmark.title}", len(keys), done) as tick:
         if making.ray:
-            gpus = 0.0 if making.device == "cpu" else float(bool(spread.gpus()))
             parts = part.share(making.workers)
             journals = [each.journal(job.out) for each in parts]
-            spread.on_ray(job, parts, tick, journals=journals, gpus=gpus)
+            spread.on_ray(job, parts, tick, journals=journals, gpu=making.device != "cpu")
         elif making.workers > 1:
             spread.on_processes(job, part.share(making.workers), tick)
         else:

@@ -38,7 +38,7 @@ class Dataset:
 @pytest.fixture
 def cluster(monkeypatch):
     """What was asked of Ray."""
-    asked = SimpleNamespace(lost=(), begun=[], sets=[])
+    asked = SimpleNamespace(lost=(), begun=[], sets=[], has={"CPU": 8.0})
     ray, data = ModuleType("ray"), ModuleType("ray.data")
     context = SimpleNamespace(enable_progress_bars=True)
     data.DataContext = SimpleNamespace(get_current=lambda: context)
@@ -49,6 +49,7 @@ def cluster(monkeypatch):
         return asked.sets[-1]
 
     data.from_items = from_items
+    ray.cluster_resources = lambda: asked.has
     ray.init = lambda **settings: asked.begun.append(settings)
     ray.data, ray.exceptions = data, SimpleNamespace(RayError=RayError)
     monkeypatch.setitem(sys.modules, "ray", ray)
@@ -60,10 +61,10 @@ def cluster(monkeypatch):
 PARTS = Part().share(3)
 
 
-def dealt(tmp_path, job, ticks):
+def dealt(tmp_path, job, ticks, *, gpu=True):
     journals = [part.journal(tmp_path) for part in PARTS]
     journals[0].parent.mkdir(exist_ok=True)
-    on_ray(job, PARTS, ticks.append, journals=journals, gpus=0.5)
+    on_ray(job, PARTS, ticks.append, journals=journals, gpu=gpu)
 
 
 def writes(tmp_path, lines):
@@ -82,8 +83,15 @@ def test_each_part_is_a_task_and_the_journals_tell_how_far_it_is(cluster, tmp_pa
     assert sum(ticks) == 15
     (rows, _) = (each.rows for each in cluster.sets)
     assert rows == [{"number": number, "count": 3} for number in range(3)]
-    assert cluster.sets[0].num_gpus == 0.5
     assert not cluster.context.enable_progress_bars
+
+
+def test_each_task_has_a_gpu_where_the_cluster_has_any(cluster, tmp_path):
+    dealt(tmp_path, writes(tmp_path, 1), [])
+    cluster.has["GPU"] = 2.0
+    dealt(tmp_path, writes(tmp_path, 1), [])
+    dealt(tmp_path, writes(tmp_path, 1), [], gpu=False)
+    assert [each.num_gpus for each in cluster.sets] == [0, 1, 0]
 
 
 def test_the_trouble_of_one_task_is_told_when_the_others_are_done(cluster, tmp_path):

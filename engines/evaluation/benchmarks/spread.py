@@ -136,13 +136,13 @@ def on_ray(
     tick: Callable[[int], None],
     *,
     journals: Sequence[Path],
-    gpus: float,
+    gpu: bool,
 ) -> None:
     """Run the parts as a Ray Data set on the cluster that `RAY_ADDRESS` names, or on this machine.
 
     Every machine must see the run's folder, the data and the model at the same paths: `tick` is
-    told of the lines that `journals` gain. A task that is lost is run again, and goes on where it
-    stopped. Raises `BenchmarkError`.
+    told of the lines that `journals` gain. With `gpu` each task has a GPU where the cluster has
+    any. A task that is lost is run again, and goes on where it stopped. Raises `BenchmarkError`.
     """
     try:
         import ray
@@ -157,6 +157,8 @@ def on_ray(
         # trouble is told as a result, for an error would end the tasks beside it
         return {"trouble": _trouble(job, Part(row["number"], row["count"]), lambda _: None)}
 
+    # the machine that asks may be the only one without
+    gpus = float(gpu and ray.cluster_resources().get("GPU", 0) >= 1)
     rows = [{"number": part.number, "count": part.count} for part in parts]
     dealt = ray.data.from_items(rows, override_num_blocks=len(rows)).map(answer, num_gpus=gpus)
     try:
