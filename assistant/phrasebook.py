@@ -8,6 +8,7 @@ reply = "The bins go out on Thursday."
 """
 
 import inspect
+import json
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -42,6 +43,14 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 Plain = str | int | float | bool
 
 
+def _sendable(value: Any) -> Any:
+    try:
+        json.dumps(value, allow_nan=False)
+    except TypeError as error:
+        raise ValueError("JSON has no dates and no times: put them in quotes") from error
+    return value
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -50,7 +59,7 @@ class _Publish(_Part):
     topic: Annotated[
         str, Field(min_length=1, max_length=_TOPIC_LIMIT, pattern=r"^[^+#$\x00][^+#\x00]*$")
     ]
-    payload: Plain | dict[str, Any] = ""
+    payload: Annotated[Plain | dict[str, Any], BeforeValidator(_sendable)] = ""
     retain: bool = False
 
 
@@ -100,6 +109,8 @@ class _Reading:
             line = int(found[1]) if found else max(1, len(self._lines))
             said = str(error).partition(" (at ")[0]
             raise PhrasebookError(f"{path}:{line} {said}") from error
+        except RecursionError as error:
+            raise PhrasebookError(f"{path}:1 is nested too deeply") from error
         except ValidationError as error:
             first = error.errors()[0]
             place = first["loc"]
@@ -136,9 +147,13 @@ class _Reading:
                 why = f"{{{slot}}} is none of the [lists]; free text is {{{slot}:text}}"
                 raise self._wrong(("answer", index, "sentences"), why)
         self._check(index, answer, slots)
+        try:
+            run = _run(answer, {slot: self._lists.get(slot) for slot in slots})
+        except ValueError as error:  # a word of Python's own, for instance
+            raise self._wrong(("answer", index, "sentences"), str(error)) from error
         return Handler(
             name=name,
-            run=_run(answer, {slot: self._lists.get(slot) for slot in slots}),
+            run=run,
             templates=answer.sentences,
             examples={said: {} for said in answer.examples},
             min_confidence=answer.min_confidence,
@@ -187,7 +202,7 @@ def _is_head(line: str, table: str) -> bool:
 def _run(answer: _Answer, slots: Mapping[str, Choices | None]) -> Callable[..., Any]:
     """Make the handler; its parameters are the slots."""
 
-    async def run(turn: Turn, **said: Any) -> str:
+    async def run(turn: Turn, /, **said: Any) -> str:
         values = {**answer.defaults, **said}
         for each in answer.publish:
             payload = _fill_in(each.payload, jsonable(values))
@@ -196,7 +211,7 @@ def _run(answer: _Answer, slots: Mapping[str, Choices | None]) -> Callable[..., 
         return _fill(answer.reply, {name: _spoken(value) for name, value in values.items()})
 
     kind, empty = inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.empty
-    parameters = [inspect.Parameter("turn", inspect.Parameter.POSITIONAL_ONLY)]
+    parameters = [inspect.Parameter("_", inspect.Parameter.POSITIONAL_ONLY)]
     parameters += [
         inspect.Parameter(name, kind, default=answer.defaults.get(name, empty)) for name in slots
     ]

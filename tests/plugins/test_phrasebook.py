@@ -99,6 +99,16 @@ LISTS = '[lists]\nroom = ["hall"]\n'
         ),
         (f'{ANSWER}publish = {{ topic = "home/#" }}', "4 answer.publish.topic: String should"),
         (f'{ANSWER}publish = {{ topic = "$SYS/a" }}', "4 answer.publish.topic: String should"),
+        (
+            f'{ANSWER}publish = {{ topic = "a", payload = {{ at = 2026-01-05 }} }}',
+            "4 answer.publish.payload: Value error, JSON has no dates and no times",
+        ),
+        (
+            f'{ANSWER}publish = {{ topic = "a", payload = {{ b = nan }} }}',
+            "4 answer.publish.payload",
+        ),
+        (ANSWER.replace("knock", "the {class:text}"), "2 'class' is not a valid parameter name"),
+        ("a = " + "[" * 60_000, "1 is nested too deeply"),
         (f"{ANSWER}examples = 'ring'", "1 knock: example 'ring' fits none of its templates"),
         (f"{ANSWER}name = 'a-b'", "4 answer.name: String should match"),
         (f"{ANSWER}name = 'a'\n{ANSWER}name = 'a'\n", "1 two handlers are named 'a'"),
@@ -123,6 +133,12 @@ def test_answers_without_a_name_are_named_by_their_words_and_never_alike(folder)
     loaded, _ = load_plugins(PluginSettings(folder=folder, installed=False))
     names = [bound.handler.name for each in loaded for bound in each.handlers]
     assert names == ["ring_bells", "do_ring_bells", "ring_bells_2", "answer", "answer_2"]
+
+
+async def test_a_slot_may_have_any_name(assistant, folder):
+    text = ANSWER.replace("knock", "my {turn:text} and {said:number}").replace("in", "in {turn}")
+    (folder / "house.toml").write_text(text)
+    assert (await assistant.hear("my old friend and two")).reply == "Come in old friend."
 
 
 async def test_a_file_publishes_on_its_own_topics_alone(assistant, folder):
