@@ -45,13 +45,19 @@ async def test_queries_are_parsed_and_the_intents_of_a_session_are_the_only_ones
             await tell(flow, "nlu/query", input="what time is it", id="q1", sessionId="x")
             _, told = await until(flow, "intent/clock.time")
             assert (told["id"], told["sessionId"]) == ("q1", "x")
+            await tell(flow, "hotword/toggleOff", siteId="kitchen", reason="night")
+            await asyncio.to_thread(assistant.hear, TIME)
+            await tell(flow, "nlu/query", input="what time is it")
+            topic, told = await until(flow, "intent/clock.time", "asr/startListening")
+            assert (topic, told["sessionId"]) == ("intent/clock.time", None)
             for wanted, topic in (
                 (["lights.switch"], "nlu/intentNotRecognized"),
                 (["clock.time"], "intent/clock.time"),
             ):
                 init = {"type": "action", "intentFilter": wanted}
-                await tell(flow, "dialogueManager/startSession", init=init)
-                await until(flow, "dialogueManager/sessionStarted")
+                await tell(flow, "dialogueManager/startSession", init=init, customData="mine")
+                _, told = await until(flow, "dialogueManager/sessionStarted")
+                assert told["customData"] == "mine"
                 await asyncio.to_thread(assistant.hear, TIME)
                 found, told = await until(flow, *answered)
                 assert found == topic
