@@ -33,6 +33,7 @@ from assistant.mqtt.payloads import (
     ReplyPayload,
     StatePayload,
 )
+from assistant.mqtt.places import Place, note
 from assistant.mqtt.requests import Inquiry, Requester, Response
 from assistant.mqtt.topics import CommandName, Knob, Topics, check_topic
 from assistant.settings import MqttSettings
@@ -86,6 +87,7 @@ class Bus:
         prefix = settings.discovery_prefix
         device = Discovery(self.topics, identity, prefix, models)
         self._discovery = device if settings.discovery else None
+        note(state_folder, Place(self.topics.root, device.topic))
         self._link = Link(
             settings,
             settings.client_id or f"{settings.base_topic}-{site}-{identity}",

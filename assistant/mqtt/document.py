@@ -43,7 +43,8 @@ what you do not know.
   answers it `expects` and for how long (`timeout_s`) they are heard without a wake word. An event
   `unanswered` of the same turn tells when nobody answered; then the wake word is needed again.
 - `assistant mqtt schema` prints all of this as JSON Schema, keyed by topic; `assistant mqtt clean`
-  removes every retained message of this assistant from the broker.
+  removes every retained message of this assistant from the broker, also of a `site` that it had
+  before and nobody else has now.
 """
 _TOLD_ELSEWHERE = {"ReplyPayload", "MetricsPayload"}
 """Payloads with a section of their own, which are not told again inside another."""

@@ -12,6 +12,7 @@ from assistant.cli.mqtt import app
 from assistant.errors import TransientError, UserError
 from assistant.mqtt import cleaning
 from assistant.mqtt.cleaning import Cleaned, clean
+from assistant.mqtt.places import Place, known, note
 from assistant.settings import MqttSettings
 from tests.support.broker import Mosquitto
 from tests.support.bus import connected, heard, running_bus
@@ -43,6 +44,46 @@ async def test_removes_every_retained_topic_of_this_device_and_no_other(
     async with broker.hub() as late:
         assert {message.topic.value for message in await heard(late, 2)} == {*others}
     assert await cleaned(broker.settings, state_folder) == Cleaned((), running=False)
+
+
+async def test_what_was_left_under_another_name_is_removed_unless_another_has_that_name_now(
+    broker: Mosquitto, state_folder: Path
+):
+    for site in ("hall", "cellar", "kitchen"):
+        async with running_bus(broker.settings, state_folder, site=site) as bus:
+            await connected(bus)
+    async with broker.client() as hub:
+        await hub.publish("assistant/cellar/status", "online", qos=1, retain=True)
+    done = await cleaned(broker.settings, state_folder)
+    assert {topic.split("/")[1] for topic in done.topics} == {"hall", "kitchen", "device"}
+    async with broker.hub("assistant/#") as late:
+        left = {message.topic.value.split("/")[1] for message in await heard(late, 3)}
+    assert left == {"cellar"}
+    async with broker.client() as hub:
+        await hub.publish("assistant/cellar/status", "offline", qos=1, retain=True)
+    done = await cleaned(broker.settings, state_folder)
+    assert {topic.split("/")[1] for topic in done.topics} == {"cellar"}
+    assert await cleaned(broker.settings, state_folder) == Cleaned((), running=False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[1]", '[["a"]]', '[["#", "b"]]', '[["$SYS", "b"]]', '[["", "b"]]', "[" * 99_999],
+)
+def test_places_that_make_no_sense_are_none(tmp_path: Path, text: str):
+    (tmp_path / "places.json").write_text(text)
+    assert known(tmp_path) == []
+
+
+def test_only_so_many_places_are_remembered(tmp_path: Path):
+    for number in range(100):
+        note(tmp_path, Place(f"assistant/{number}", "config"))
+    assert [place.root for place in known(tmp_path)] == [f"assistant/{n}" for n in range(36, 100)]
+
+
+def test_a_folder_that_cannot_be_written_costs_no_more_than_the_memory(tmp_path: Path):
+    note(tmp_path / "missing", Place("assistant/kitchen", "config"))
+    assert known(tmp_path / "missing") == []
 
 
 async def test_tells_when_the_assistant_is_there(broker: Mosquitto, state_folder: Path):
