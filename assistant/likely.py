@@ -27,10 +27,11 @@ class Kinds:
         values = [" ".join(said.split()) for kind in self._kinds for said in kind.values]
         counts = [len(kind.values) for kind in self._kinds]
         self._values = np.array(values, object)  # [V]
-        self._lengths = np.array([len(value) for value in values], np.intp)  # [V]
-        self._kind_of = np.repeat(np.arange(len(counts)), counts)  # [V]
-        self._apart = self._kind_of * 1000.0  # so that kinds stay apart when sorted by ratios
-        first = np.cumsum([0, *counts[:-1]])[self._kind_of]
+        lengths = np.array([len(value) for value in values], np.float64)  # [V]
+        self._length = lengths / (1 + lengths.max(initial=0.0))  # [V], each less than 1
+        kind_of = np.repeat(np.arange(len(counts)), counts)  # [V]
+        self._apart = kind_of * 1000.0  # so that kinds stay apart when sorted by ratios
+        first = np.cumsum([0, *counts[:-1]])[kind_of]
         self._dozen = np.flatnonzero(np.arange(len(values)) - first < 3 * FILLS)
         self._ends = np.cumsum([0, *(min(count, 3 * FILLS) for count in counts)]).tolist()
         different, self._which = np.unique(self._values, return_inverse=True)
@@ -56,7 +57,8 @@ class Kinds:
         """Values of each kind, best first: of the best dozen by sound the longest of the best."""
         ratios = self._alike.ratios(key)[self._which]  # [V]
         best = np.argsort(self._apart - ratios, kind="stable")[self._dozen]
-        best = best[np.lexsort((-self._lengths[best], -np.rint(ratios[best]), self._kind_of[best]))]
+        rank = self._apart[best] - np.rint(ratios[best]) - self._length[best]
+        best = best[np.argsort(rank, kind="stable")]
         values = self._values[best].tolist()
         return [values[begin:end] for begin, end in itertools.pairwise(self._ends)]
 

@@ -1,5 +1,6 @@
 """Sentences near a mis-heard transcript, found over all wordings of all templates."""
 
+import itertools
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -78,10 +79,11 @@ class Nearby:
             return []
         heard = Heard(text, self._kinds)
         filled = self._fill_all(self._wordings(heard), heard)
-        texts = [sentence for sentences, _ in filled for sentence in sentences]
-        by = [owner for sentences, owner in filled for _ in sentences]
-        owners = dict(zip(reversed(texts), reversed(by), strict=True))  # the first of each
-        best = process.extract(text, [*dict.fromkeys(texts)], scorer=fuzz.ratio, limit=2 * limit)
+        owners: dict[str, int] = {}
+        for sentences, owner in reversed(filled):  # so that the first of each is the last word
+            owners |= dict.fromkeys(sentences, owner)
+        texts = dict.fromkeys(itertools.chain.from_iterable(some for some, _ in filled))
+        best = process.extract(text, [*texts], scorer=fuzz.ratio, limit=2 * limit)
         found: dict[str, Near] = {}
         for sentence, _, _ in best:
             tidy = spoken.tidy(sentence)

@@ -243,16 +243,30 @@ def _part_of_day(hour: int) -> str:
     return "at night"
 
 
-_ARTICLE = re.compile(r"\ban? ")
-_TWO_ARTICLES = re.compile(r"\ban? (?=an? |half an? )")
-_PLURAL = re.compile(rf"\b(an? {NUMBER} (?:second|minute|hour|day|week))s\b")
-_NOT_AN = re.compile(r"\ban (?!hour|[aeiou])")
-_NOT_A = re.compile(r"\ba (?=hour|[aei]|o(?!n[ce])|un(?!i))")
+_MENDS = (
+    # what is mended, how, and the letters without which there is nothing to mend: soon looked for
+    (re.compile(r"\ban? (?=an? |half an? )"), "", ("a a", "n a", " half a")),
+    (
+        re.compile(rf"\b(an? {NUMBER} (?:second|minute|hour|day|week))s\b"),
+        r"\1",
+        ("seconds", "minutes", "hours", "days", "weeks"),
+    ),
+    (re.compile(r"\ban (?!hour|[aeiou])"), "a ", ("an ",)),
+    (
+        re.compile(r"\ba (?=hour|[aei]|o(?!n[ce])|un(?!i))"),
+        "an ",
+        ("a h", "a a", "a e", "a i", "a o", "a u"),
+    ),
+)
 
 
 def tidy(sentence: str) -> str:
     """Mend the grammar around filled-in slots: "a five minutes timer", "an timer", "a an hour"."""
-    if not _ARTICLE.search(sentence):
+    if "a " not in sentence and "an " not in sentence:
         return sentence
-    sentence = _PLURAL.sub(r"\1", _TWO_ARTICLES.sub("", sentence))
-    return _NOT_A.sub("an ", _NOT_AN.sub("a ", sentence))
+    for wrong, mended, letters in _MENDS:
+        for some in letters:
+            if some in sentence:
+                sentence = wrong.sub(mended, sentence)
+                break
+    return sentence
