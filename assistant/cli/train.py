@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -34,6 +34,13 @@ StepsOption = Annotated[
     int | None, typer.Option("--steps", min=1, help="Steps of the whole stage, decay included.")
 ]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="CPU threads of the model.")]
+DeviceOption = Annotated[
+    Literal["auto", "cpu", "cuda"], typer.Option("--device", help="Where the model computes.")
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, help="Processes that make batches; with a GPU all cores."),
+]
 UnfreezeOption = Annotated[
     bool, typer.Option("--unfreeze", help="Train through, not the adapters alone.")
 ]
@@ -85,12 +92,12 @@ def adopt(
     need_torch("onnx", "onnxscript")
     with told(run):
         from engines.training.adopting import adopt as take_over
-        from engines.training.recipe import fresh
+        from engines.training.recipe import fresh, fresh_speller
 
         for stage in ("encoder", "lm", "align"):
             if (run / f"{stage}.pt").exists():
                 raise UserError(f"{run / stage}.pt is there already: give another folder")
-        take_over(model, run, fresh(run))
+        take_over(model, run, fresh(run), fresh_speller(run))
     typer.echo(f"{run}: begins with {model}; go on with: assistant train speech --out {run}")
 
 
@@ -101,9 +108,11 @@ def encoder(
     hours: HoursOption = None,
     steps: StepsOption = None,
     threads: ThreadsOption = 2,
+    device: DeviceOption = "auto",
+    workers: WorkersOption = None,
 ) -> None:
     """Teach the speech encoder to spell with CTC."""
-    _train("encoder", run, config=config, hours=hours, steps=steps, threads=threads)
+    _train("encoder", **locals())
 
 
 @app.command(epilog="Example: assistant train splice runs/nano")
@@ -128,9 +137,11 @@ def lm(
     hours: HoursOption = None,
     steps: StepsOption = None,
     threads: ThreadsOption = 2,
+    device: DeviceOption = "auto",
+    workers: WorkersOption = None,
 ) -> None:
     """Teach the language model to read, copy and answer, from text alone."""
-    _train("lm", run, config=config, hours=hours, steps=steps, threads=threads)
+    _train("lm", **locals())
 
 
 @app.command(epilog="Example: assistant train align runs/nano")
@@ -140,18 +151,12 @@ def align(
     hours: HoursOption = None,
     steps: StepsOption = None,
     threads: ThreadsOption = 2,
+    device: DeviceOption = "auto",
+    workers: WorkersOption = None,
     unfreeze: UnfreezeOption = False,
 ) -> None:
     """Teach the semantic adapter, by transcribing; encoder and language model are frozen."""
-    _train(
-        "align",
-        run,
-        config=config,
-        hours=hours,
-        steps=steps,
-        threads=threads,
-        unfreeze=unfreeze,
-    )
+    _train("align", **locals())
 
 
 @app.command(epilog="Example: assistant train instruct runs/nano --unfreeze")
@@ -161,18 +166,12 @@ def instruct(
     hours: HoursOption = None,
     steps: StepsOption = None,
     threads: ThreadsOption = 2,
+    device: DeviceOption = "auto",
+    workers: WorkersOption = None,
     unfreeze: UnfreezeOption = False,
 ) -> None:
     """Teach both adapters to follow instructions: transcribe, answer, say who speaks."""
-    _train(
-        "instruct",
-        run,
-        config=config,
-        hours=hours,
-        steps=steps,
-        threads=threads,
-        unfreeze=unfreeze,
-    )
+    _train("instruct", **locals())
 
 
 @app.command(epilog="Example: assistant train ship runs/nano --out engines/nano --int8")

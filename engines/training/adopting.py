@@ -31,18 +31,15 @@ class AdoptionError(ValueError):
     """A folder whose weights cannot be taken over; the message names it and the weight."""
 
 
-def adopt(folder: Path, run: Path, model: Nano) -> None:
+def adopt(folder: Path, run: Path, model: Nano, speller: CtcEncoder) -> None:
     """Leave the weights of the shipped `folder` in `run`, as if its stages had just begun there.
 
-    `model` has the shapes of the run's configuration and gets the weights. Raises `AdoptionError`
-    for a model of other shapes, `CheckpointError` for a damaged folder.
+    `model` and `speller` have the shapes of the run's configuration and get the weights. Raises
+    `AdoptionError` for a model of other shapes, `CheckpointError` for a damaged folder.
     """
     checkpoint = Checkpoint.open(folder)
     weights = _read(checkpoint, model)
     model.load_state_dict(weights)
-    speller = CtcEncoder(
-        model.config.encoder, model.config.lm.embedding_size, model.config.lm.mask_token_id
-    )
     speller.encoder.load_state_dict(model.speech.encoder.state_dict())
     speller.head.load_state_dict(model.speech.spelling.state_dict())
     # the middle state is read by the same head, so its norm begins as that of the last

@@ -71,6 +71,9 @@ class Augmenter:
     def __init__(self, options: Augmentation, corpora: list[Corpus]) -> None:
         self.options = options
         self._corpora = corpora
+        # made before the processes that make batches part, or each would make its own
+        rooms()
+        noises()
 
     def say(self, audio: Audio, rng: np.random.Generator) -> Said:
         """Vary the tempo, and when it begins."""

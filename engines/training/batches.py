@@ -12,6 +12,7 @@ from engines.features import HOP, log_mel
 from engines.nano_encoder import STRIDE
 from engines.training.augment import Augmentation, Augmenter
 from engines.training.corpus import Clip, Corpus
+from engines.training.sounds import Sounds, sounds_of
 
 _WARPS = 8
 """Steps of vocal tract length on either side, so that few filter banks are made."""
@@ -35,13 +36,20 @@ class Mixture:
     seed: int = 0
     augmentation: Augmentation = field(default_factory=Augmentation)
 
+    def words(self) -> set[str]:
+        """Every word that is said."""
+        return {word for corpus in self.corpora for clip in corpus for word in clip.text.split()}
+
 
 class SpeechBatches:
     """Features, lengths and the clips they come from."""
 
-    def __init__(self, mixture: Mixture, tokenizer: Tokenizer) -> None:
+    def __init__(
+        self, mixture: Mixture, tokenizer: Tokenizer, sounds: Sounds | None = None
+    ) -> None:
         self.mixture = mixture
         self.tokenizer = tokenizer
+        self.sounds = sounds
         self._augment = Augmenter(mixture.augmentation, mixture.corpora)
         self._sorted = [
             sorted((c for c in corpus if c.samples <= mixture.longest_s * 16_000), key=_length)
@@ -52,7 +60,8 @@ class SpeechBatches:
         """`features` [B, 80, T], `lengths` [B], `targets` (concatenated ids), their sizes [B].
 
         `guess` [B, T / 8] is the piece said in each encoder frame if every letter took the same
-        time, -100 where nobody speaks.
+        time, -100 where nobody speaks. Phonemes, where they are known, are `sounds` (concatenated)
+        and `sound_lengths` [B].
         """
         rng = np.random.default_rng((self.mixture.seed, step))
         clips = self.draw(step, rng)
@@ -62,6 +71,11 @@ class SpeechBatches:
         batch["targets"] = torch.tensor([token for ids in targets for token in ids])
         batch["target_lengths"] = torch.tensor([len(ids) for ids in targets])
         batch["guess"] = self._guess(targets, batch)
+        if self.sounds is not None:
+            heard = [sounds_of(clip.text, self.sounds) for _, clip in clips]
+            heard *= self.mixture.hearings
+            batch["sounds"] = torch.tensor([number for each in heard for number in each])
+            batch["sound_lengths"] = torch.tensor([len(each) for each in heard])
         return batch
 
     def _guess(self, targets: list[list[int]], batch: dict[str, Any]) -> torch.Tensor:

@@ -39,6 +39,11 @@ class Masked:
     weights: Tensor
     """1 / mask ratio of the sample, less for padding: [B, L]."""
 
+    def to(self, device: torch.device) -> "Masked":
+        """The same on `device`."""
+        tensors = (self.ids, self.block, self.targets, self.weights)
+        return Masked(*(each.to(device) for each in tensors))
+
 
 def mask_responses(
     prompts: Sequence[Sequence[int]],
@@ -85,14 +90,15 @@ def diffusion_loss(
 
     `prefix` is [B, P, d] with `prefix_lengths` [B]; it and the prompt are never masked.
     """
-    valid = torch.arange(prefix.shape[1])[None] < prefix_lengths[:, None]  # [B, P]
+    place = prefix.device
+    valid = torch.arange(prefix.shape[1], device=place)[None] < prefix_lengths[:, None]  # [B, P]
     embeddings = torch.cat([prefix, lm.embed(masked.ids)], dim=1)
     block = torch.cat([torch.where(valid, 0, -1), masked.block], dim=1)  # [B, S]
     present = block >= 0
     positions = (present.cumsum(1) - 1).clamp(min=0)
     sees = (block[:, None, :] <= block[:, :, None]) & present[:, None, :]  # [B, S, S]
     # a padding row would attend to nothing and turn into NaN
-    sees |= torch.eye(block.shape[1], dtype=torch.bool)[None]
+    sees |= torch.eye(block.shape[1], dtype=torch.bool, device=place)[None]
     hidden = lm(embeddings, mask=sees[:, None], positions=positions)
     hidden = hidden[:, prefix.shape[1] :]
     where = masked.targets >= 0

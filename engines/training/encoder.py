@@ -17,6 +17,8 @@ class Spelling:
 
     middle_weight: float = 0.3
     """Share of the loss that CTC of the middle state has."""
+    sounds: bool = False
+    """Whether the middle state spells phonemes, and not the pieces of the last one."""
     guided_steps: int = 600
     """Steps in which the encoder is also told roughly which piece is said when; CTC alone says
     nothing but blanks for the first 15 to 20 hours of audio."""
@@ -26,24 +28,38 @@ class Spelling:
 
 
 class CtcEncoder(nn.Module):
-    """The encoder with a spelling head, shared by its last and its middle state.
+    """The encoder with a spelling head, and one for its middle state while it learns.
 
-    The middle loss is from Lee and Watanabe 2021 (arXiv 2102.03216).
+    Source: Lee and Watanabe 2021 (arXiv 2102.03216) for the middle loss, Krishna et al. 2018 (arXiv
+    1807.06234) for phonemes there.
     """
 
-    def __init__(self, config: NanoEncoderConfig, vocabulary: int, blank: int) -> None:
+    def __init__(
+        self, config: NanoEncoderConfig, vocabulary: int, blank: int, *, sounds: int = 0
+    ) -> None:
+        """With `sounds`, how many there are, the middle state tells them two for each frame."""
         super().__init__()
         self.encoder = NanoEncoder(config)
         self.middle_norm = nn.LayerNorm(config.d_model)
         self.head = nn.Linear(config.d_model, vocabulary)
+        self.sound_head = nn.Linear(config.d_model, 2 * sounds) if sounds else None
         self.blank = blank
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Log-probabilities [B, S, V] of the last and the middle state, and lengths [B]."""
+        """Log-probabilities [B, S, V] of the last and the middle state, and lengths [B].
+
+        Those of the middle state are [B, 2 S, sounds] where it tells phonemes.
+        """
         states, lengths = self.encoder(features, lengths)
-        middle = self.middle_norm(states[len(states) // 2])
-        last, middle = self.head(states[-1]), self.head(middle)
-        return F.log_softmax(last.float(), -1), F.log_softmax(middle.float(), -1), lengths
+        last = F.log_softmax(self.head(states[-1]).float(), -1)
+        return last, self._middle(states[len(states) // 2]), lengths
+
+    def _middle(self, state: Tensor) -> Tensor:
+        state = self.middle_norm(state)
+        if self.sound_head is None:
+            return F.log_softmax(self.head(state).float(), -1)
+        told = self.sound_head(state).float().unflatten(-1, (2, -1)).flatten(1, 2)
+        return F.log_softmax(told, -1)
 
 
 def ctc_loss(spelling: Spelling) -> Callable[[nn.Module, dict[str, Any]], dict[str, Tensor]]:
@@ -54,13 +70,17 @@ def ctc_loss(spelling: Spelling) -> Callable[[nn.Module, dict[str, Any]], dict[s
         assert isinstance(model, CtcEncoder)  # noqa: S101 - narrows the type for mypy
         last, middle, lengths = model(batch["features"], batch["lengths"])
         target = (batch["targets"], lengths, batch["target_lengths"], model.blank)
-        final, half = ctc(last, *target), ctc(middle, *target)
+        final = ctc(last, *target)
+        if spelling.sounds:
+            half = ctc(middle, batch["sounds"], 2 * lengths, batch["sound_lengths"], 0)
+        else:
+            half = ctc(middle, *target)
         value = (1 - share) * final + share * half
-        guidance = 1 - batch["step"] / max(1, spelling.guided_steps)
+        guidance = 1 - (batch["step"] + 1) / max(1, spelling.guided_steps)
         if guidance > 0:
             spelled = last[:, : batch["guess"].shape[1]].transpose(1, 2)  # [B, V, S]
             value = value + guidance * F.nll_loss(spelled, batch["guess"], ignore_index=-100)
-        result = {"ctc": final.detach()}
+        result = {"ctc": final.detach(), "middle": half.detach()}
         if spelling.agreement:
             apart = disagreement(last, lengths) / batch["target_lengths"].sum()
             value = value + spelling.agreement * apart

@@ -143,9 +143,9 @@ def imagined_prefix(lm: LLaDA, batch: dict[str, Any]) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(batch["noise_seed"])
     size = (semantic.shape[0], batch["acoustic"], semantic.shape[2])
     scale = lm.model.transformer.wte.weight.detach().std()
-    acoustic = torch.randn(size, generator=generator) * scale
+    acoustic = torch.randn(size, generator=generator).to(semantic) * scale
     prefix = torch.cat([acoustic, semantic], dim=1)
-    return prefix, torch.full((len(prefix),), prefix.shape[1])
+    return prefix, torch.full((len(prefix),), prefix.shape[1], device=prefix.device)
 
 
 def lm_loss(block_length: int) -> Any:

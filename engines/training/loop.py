@@ -7,19 +7,25 @@ where its last checkpoint stood.
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, Dataset
+
+Device = Literal["auto", "cpu", "cuda"]
 
 
 class CheckpointMismatchError(ValueError):
     """A checkpoint that belongs to another model or another stage."""
+
+
+class DeviceError(RuntimeError):
+    """A device that was asked for and is not there; the message names the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +53,17 @@ class Batches(Protocol):
         ...
 
 
-class _Stream(IterableDataset[dict[str, Any]]):
+class _Steps(Dataset[dict[str, Any]]):
+    """The batches of some steps, for a loader that has several made at a time."""
+
     def __init__(self, batches: Batches, steps: range) -> None:
         self._batches, self._steps = batches, steps
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        torch.set_num_threads(1)
-        for step in self._steps:
-            yield self._batches.batch(step)
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self._batches.batch(self._steps[index])
 
 
 class Optimisers:
@@ -80,9 +89,9 @@ class Optimisers:
             self.all.append(muon)
         self.parameters = hidden + rest
 
-    def step(self, rate: float, clip: float = 1.0) -> float:
+    def step(self, rate: float, clip: float = 1.0) -> Tensor:
         """Apply the gradients at learning rate `rate`; returns their norm before clipping."""
-        norm = float(nn.utils.clip_grad_norm_(self.parameters, clip))
+        norm = nn.utils.clip_grad_norm_(self.parameters, clip)
         for optimiser in self.all:
             for group in optimiser.param_groups:
                 group["lr"] = rate
@@ -106,18 +115,26 @@ def run(  # noqa: PLR0917 - what is trained, on what, how, and where to
     *,
     save_every: int = 250,
     until_s: float | None = None,
+    device: str = "cpu",
+    workers: int = 1,
 ) -> None:
     """Train `model` and leave `STAGE.pt` (weights, optimisers, step) and `STAGE.jsonl` in `folder`.
 
     `loss` gives named scalars; the one called `loss` is minimised. A folder with a checkpoint of
-    the same stage is resumed. `until_s` ends the run early, with a checkpoint.
+    the same stage is resumed. `until_s` ends the run early, with a checkpoint. So many `workers`
+    make the batches, which are the same whatever their number.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    optimisers = Optimisers(model)
+    optimisers = Optimisers(model.to(device))
     path = folder / f"{stage}.pt"
     first = _resume(path, stage, model, optimisers)
-    stream = _Stream(batches, range(first, schedule.steps))
-    loader = DataLoader(stream, batch_size=None, num_workers=1, prefetch_factor=6)
+    loader = DataLoader(
+        _Steps(batches, range(first, schedule.steps)),
+        batch_size=None,
+        num_workers=workers,
+        prefetch_factor=6 if workers == 1 else 3,
+        worker_init_fn=_one_thread,
+    )
     started, seconds, step = time.monotonic(), 0.0, first
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     with Progress(*columns) as bar, (folder / f"{stage}.jsonl").open("a") as log:
@@ -125,10 +142,9 @@ def run(  # noqa: PLR0917 - what is trained, on what, how, and where to
         model.train()
         for step, batch in enumerate(loader, first):
             rate = schedule.rate(step)
-            batch["step"] = step
             torch.manual_seed(step)  # dropout is the same after a resume
-            with torch.autocast("cpu", torch.bfloat16):
-                scalars = loss(model, batch)
+            with torch.autocast(device, torch.bfloat16):
+                scalars = loss(model, _there(batch, device) | {"step": step})
             scalars["loss"].backward()
             norm = optimisers.step(rate)
             seconds += batch.get("seconds", 0.0)
@@ -136,7 +152,7 @@ def run(  # noqa: PLR0917 - what is trained, on what, how, and where to
             if step % 20 == 0:
                 row = {name: round(float(value.detach()), 4) for name, value in scalars.items()}
                 speed = round(seconds / elapsed, 1)
-                row |= {"step": step, "rate": round(rate, 6), "norm": round(norm, 2)}
+                row |= {"step": step, "rate": round(rate, 6), "norm": round(float(norm), 2)}
                 log.write(json.dumps(row | {"audio_s_per_s": speed, "s": round(elapsed)}) + "\n")
                 log.flush()
                 text = f"{stage} loss {row['loss']:.3f} rate {rate:.1e} {speed:.0f}x real time"
@@ -146,6 +162,29 @@ def run(  # noqa: PLR0917 - what is trained, on what, how, and where to
                 save(path, stage, model, optimisers, step + 1)
             if out_of_time:
                 break
+
+
+def _one_thread(_worker: int) -> None:
+    torch.set_num_threads(1)
+
+
+def _there(batch: Mapping[str, Any], device: str) -> dict[str, Any]:
+    """The batch with all its tensors on `device`."""
+    return {
+        name: each.to(torch.device(device)) if hasattr(each, "to") else each
+        for name, each in batch.items()
+    }
+
+
+def choose(device: Device) -> str:
+    """What trains, `auto` decided; raises `DeviceError` for CUDA that is not there."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise DeviceError(
+            "no GPU that this torch can use: give --device cpu, or install torch with CUDA"
+        )
+    return device
 
 
 def save(path: Path, stage: str, model: nn.Module, optimisers: Optimisers, step: int) -> None:
@@ -164,7 +203,7 @@ def save(path: Path, stage: str, model: nn.Module, optimisers: Optimisers, step:
 def _resume(path: Path, stage: str, model: nn.Module, optimisers: Optimisers) -> int:
     if not path.exists():
         return 0
-    state = torch.load(path, weights_only=True)
+    state = torch.load(path, weights_only=True, map_location="cpu")
     if state["stage"] != stage:
         raise CheckpointMismatchError(f"{path} is a checkpoint of stage {state['stage']}")
     load_weights(model, state["model"], path)

@@ -4,13 +4,14 @@ A run's folder holds what `preparation` made, then `STAGE.toml`, `STAGE.pt` and 
 each stage: the numbers it was begun with, the checkpoint and the log.
 """
 
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor, nn
+from torch import nn
 
 from engines.llada import LLaDA
 from engines.nano_encoder import NanoEncoderConfig
@@ -20,6 +21,7 @@ from engines.training import configs, loop
 from engines.training.batches import SpeechBatches
 from engines.training.encoder import CtcEncoder, Spelling, ctc_loss
 from engines.training.lm import TextBatches, lm_loss
+from engines.training.loop import Device, choose
 from engines.training.runs import (
     RunError,
     Sound,
@@ -30,7 +32,9 @@ from engines.training.runs import (
     read_state,
     read_tokenizer,
     read_weights,
+    under,
 )
+from engines.training.sounds import SIZE, SOUNDS, learn
 from engines.training.stages import (
     InstructionBatches,
     Interleaved,
@@ -104,6 +108,9 @@ class Options:
     hours: float | None = None
     """Stop with a checkpoint after so long, whatever is left."""
     threads: int = 2
+    device: Device = "auto"
+    workers: int | None = None
+    """Processes that make batches; by default one, and with a GPU as many as there are cores."""
     unfreeze: bool = False
 
 
@@ -115,6 +122,7 @@ def train(stage: Stage, run: Path, options: Options) -> list[str]:
     if not run.is_dir():
         raise RunError(f"{run}: no such folder; begin with: assistant train speech --out {run}")
     torch.set_num_threads(options.threads)
+    device = choose(options.device)
     path = configs.path_of(stage, run, options.config)
     notes: list[str] = []
     work = {"encoder": _encoder, "lm": _lm}.get(stage, _adapters)
@@ -134,6 +142,8 @@ def train(stage: Stage, run: Path, options: Options) -> list[str]:
         run,
         save_every=config.save_every,
         until_s=until_s,
+        device=device,
+        workers=options.workers or (1 if device == "cpu" else os.cpu_count() or 1),
     )
     return notes
 
@@ -149,10 +159,17 @@ def _encoder(_stage: Stage, run: Path, path: Path, _: Options, notes: list[str])
         )
     tokenizer = read_tokenizer(run)
     torch.manual_seed(config.seed)
+    heard = mixture(run, config.sound, config.seed, notes)
     blank = special_ids(tokenizer)["mask"]
-    model = CtcEncoder(config.shape, tokenizer.get_vocab_size(), blank)
-    batches = SpeechBatches(mixture(run, config.sound, config.seed, notes), tokenizer)
+    model = _speller(config, tokenizer.get_vocab_size(), blank)
+    sounds = learn(heard.words(), run / SOUNDS) if config.spelling.sounds else None
+    batches = SpeechBatches(heard, tokenizer, sounds)
     return config, model, batches, ctc_loss(config.spelling)
+
+
+def _speller(config: EncoderStage, vocabulary: int, blank: int) -> CtcEncoder:
+    sounds = SIZE if config.spelling.sounds else 0
+    return CtcEncoder(config.shape, vocabulary, blank, sounds=sounds)
 
 
 def _lm(_stage: Stage, run: Path, path: Path, _: Options, _notes: list[str]) -> _Work:
@@ -209,6 +226,13 @@ def fresh(run: Path) -> Nano:
     return Nano(_shape(run, configs.read(AdapterStage, configs.path_of("align", run)).adapters))
 
 
+def fresh_speller(run: Path) -> CtcEncoder:
+    """An untrained encoder of the run's shape, with the heads it learns with."""
+    lm = configs.read(LmStage, configs.path_of("lm", run)).shape
+    config = configs.read(EncoderStage, configs.path_of("encoder", run))
+    return _speller(config, lm.embedding_size, lm.mask_token_id)
+
+
 def _shape(run: Path, adapters: Adapters) -> NanoConfig:
     """The shapes that the run's stages were begun with."""
     encoder = configs.read(EncoderStage, configs.path_of("encoder", run))
@@ -238,14 +262,10 @@ def _speller_and_lm(run: Path, model: Nano) -> None:
     """Give `model` what the stages `encoder` and `lm` left."""
     path = run / "encoder.pt"
     speller = read_weights(path, "encoder")
-    loop.load_weights(model.speech.encoder, _under("encoder.", speller), path)
-    loop.load_weights(model.speech.spelling, _under("head.", speller), path)
+    loop.load_weights(model.speech.encoder, under("encoder.", speller), path)
+    loop.load_weights(model.speech.spelling, under("head.", speller), path)
     path = run / "lm.pt"
     loop.load_weights(model.lm, read_weights(path, "lm"), path)
-
-
-def _under(prefix: str, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
 
 
 def assemble(run: Path) -> tuple[Nano, Stage]:

@@ -42,7 +42,7 @@ class Sound:
 def read_state(path: Path) -> dict[str, Any]:
     """A checkpoint as the loop saved it; raises `CheckpointMismatchError` for anything else."""
     try:
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, weights_only=True, map_location="cpu")
         _ = state["stage"], state["step"], state["model"], state["optimisers"]
     except Exception as error:  # a damaged file breaks in every way there is
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -72,6 +72,11 @@ def check_resumable(path: Path, model: nn.Module) -> None:
             f"{path} is of another shape, or was trained with other parts frozen: go on with the "
             "same --unfreeze and configuration, or remove it to begin again"
         )
+
+
+def under(prefix: str, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The weights whose names begin with `prefix`, named without it."""
+    return {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
 
 
 def read_tokenizer(run: Path) -> Tokenizer:

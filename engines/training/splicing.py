@@ -28,7 +28,7 @@ from engines.training.encoder import CtcEncoder
 from engines.training.loop import load_weights
 from engines.training.preparation import HUMAN, SPLICED, Step
 from engines.training.recipe import EncoderStage
-from engines.training.runs import read_tokenizer, read_weights
+from engines.training.runs import read_tokenizer, read_weights, under
 from engines.training.vocabulary import special_ids
 
 _FRAME = HOP * STRIDE
@@ -85,7 +85,9 @@ def _speller(run: Path, tokenizer: Tokenizer) -> CtcEncoder:
     shape = configs.read(EncoderStage, configs.path_of("encoder", run)).shape
     model = CtcEncoder(shape, tokenizer.get_vocab_size(), special_ids(tokenizer)["mask"])
     path = run / "encoder.pt"
-    load_weights(model, read_weights(path, "encoder"), path)
+    weights = read_weights(path, "encoder")
+    for name, part in (("encoder.", model.encoder), ("head.", model.head)):
+        load_weights(part, under(name, weights), path)
     return model.eval()
 
 

@@ -49,7 +49,7 @@ def test_the_loss_falls_and_what_is_frozen_stays_bit_for_bit(place, tmp_path, st
 
     at_first = measured()
     rate = Rate(top, warmup=2, decay="cosine")
-    plan = Plan(16, 1, rate, save_every=100, workers=0, bfloat16=False)
+    plan = Plan(32, 1, rate, save_every=100, workers=0, bfloat16=False)
     trainer = Trainer(diffa, moving, loss, drawn, plan, ALONE)
     trainer.run(Place(tmp_path / "x.pt", "x", 0), tmp_path / "x")
     assert measured() < 0.95 * at_first

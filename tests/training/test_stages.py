@@ -83,6 +83,32 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path):
     assert_equal(go(tmp_path / "killed", None), go(tmp_path / "whole", None))
 
 
+def test_batches_come_in_order_however_many_make_them(tmp_path):
+    def go(folder, workers):
+        torch.manual_seed(0)
+        model = torch.nn.Linear(3, 2)
+        seen = []
+
+        def loss(model, batch):
+            seen.append(int(batch["x"][0, 0]))
+            return {"loss": model(batch["x"]).square().mean()}
+
+        schedule = loop.Schedule(7, 1e-2, warmup=1, decay=2)
+        loop.run("test", model, Counting(), loss, schedule, folder, workers=workers)
+        return seen, model.state_dict()
+
+    (one, alone), (three, shared) = go(tmp_path / "1", 1), go(tmp_path / "3", 3)
+    assert one == three == [*range(7)]
+    assert_equal(alone, shared)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_told_with_the_remedy(run):
+    with pytest.raises(loop.DeviceError, match="give --device cpu"):
+        train("lm", run, Options(threads=1, device="cuda"))
+    assert not (run / "lm.pt").exists()
+
+
 def test_align_moves_the_semantic_adapter_alone(trained):
     before, after = weights(trained, "encoder"), weights(trained, "align")
     for name, tensor in before.items():

@@ -11,15 +11,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
 
 import torch
 from torch import Tensor, distributed, nn
 
 from engines.llada import LLaDA
 from engines.shapes import LLaDAConfig
+from engines.training.loop import Device
 
-Device = Literal["auto", "cpu", "cuda"]
 PATIENCE = timedelta(minutes=10)
 """How long a process waits for the others."""
 

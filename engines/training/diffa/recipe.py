@@ -29,7 +29,6 @@ from engines.training.diffa.model import (
 )
 from engines.training.diffa.pairs import Pairs, Stage, read_pairs
 from engines.training.diffa.processes import (
-    Device,
     ProcessesError,
     Team,
     parameters_held,
@@ -37,6 +36,7 @@ from engines.training.diffa.processes import (
     team,
 )
 from engines.training.diffa.states import Place
+from engines.training.loop import Device
 from engines.training.runs import RunError
 
 
