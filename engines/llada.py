@@ -11,9 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from engines.fused import fused_gate, fused_rotate, gate, rotate
 from engines.shapes import LLaDAConfig
 
-__all__ = ["Cache", "LLaDA", "LLaDAConfig", "propose_tokens"]
+# cuDNN plans its attention anew for every shape, which takes longer than the pass itself
+torch.backends.cuda.enable_cudnn_sdp(False)
+
+__all__ = ["Cache", "LLaDA", "LLaDAConfig", "propose_tokens", "rotate"]
 
 
 class Cache(Protocol):
@@ -33,6 +37,8 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise the last dimension of `x`."""
+        if x.is_cuda:  # one kernel, where the lines below are eight
+            return functional.rms_norm(x, self.weight.shape, self.weight, self.eps)
         wide = x.float()
         wide = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
         return self.weight * wide.to(x.dtype)
@@ -44,13 +50,6 @@ def rotary_angles(positions: Tensor, head_dim: int, theta: float) -> tuple[Tenso
     angles = positions[:, None, :, None].float() * (1.0 / theta ** (even / head_dim))
     angles = torch.cat([angles, angles], dim=-1)
     return angles.cos(), angles.sin()
-
-
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Apply rotary positions to `x` [B, H, L, D], in float32."""
-    wide = x.float()
-    left, right = wide.chunk(2, dim=-1)
-    return (wide * cos + torch.cat([-right, left], dim=-1) * sin).to(x.dtype)
 
 
 def propose_tokens(
@@ -88,6 +87,16 @@ class Block(nn.Module):
         self.ff_proj = nn.Linear(d, hidden, bias=False)
         self.up_proj = nn.Linear(d, hidden, bias=False)
         self.ff_out = nn.Linear(hidden, d, bias=False)
+        self._qkv: Tensor | None = None
+        self._gates: Tensor | None = None
+
+    def join(self) -> None:
+        """Lay matrices that read the same input side by side, so that one product reads them all.
+
+        They stay what they are, as views. Not for quantised ones, nor before they are in place.
+        """
+        self._qkv = _joined(self.q_proj, self.k_proj, self.v_proj)
+        self._gates = _joined(self.ff_proj, self.up_proj)
 
     def heads(self, x: Tensor) -> Tensor:
         """Split the channels of `x` [B, L, d] into heads."""
@@ -96,8 +105,14 @@ class Block(nn.Module):
     def project(self, x: Tensor, angles: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Return queries [B, H, L, D], keys and values [B, K, L, D], positions applied."""
         h = self.attn_norm(x)
-        q, k, v = (self.heads(proj(h)) for proj in (self.q_proj, self.k_proj, self.v_proj))
-        return rotate(q, *angles), rotate(k, *angles), v
+        if self._qkv is None:
+            q, k, v = (self.heads(proj(h)) for proj in (self.q_proj, self.k_proj, self.v_proj))
+            return rotate(q, *angles), rotate(k, *angles), v
+        made = self.heads(functional.linear(h, self._qkv))
+        shared = self.k_proj.out_features // self.head_dim
+        turn = fused_rotate if x.is_cuda else rotate
+        turned = turn(made[:, :-shared], *angles)
+        return turned[:, :-shared], turned[:, -shared:], made[:, -shared:]
 
     def finish(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         """Attend, then the MLP; both residual."""
@@ -106,7 +121,10 @@ class Block(nn.Module):
         attended = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)  # [B, H, L, D]
         x = x + self.attn_out(attended.transpose(1, 2).flatten(2))
         h = self.ff_norm(x)
-        return x + self.ff_out(functional.silu(self.ff_proj(h)) * self.up_proj(h))
+        if self._gates is None:
+            return x + self.ff_out(functional.silu(self.ff_proj(h)) * self.up_proj(h))
+        let_through = fused_gate if x.is_cuda else gate
+        return x + self.ff_out(let_through(functional.linear(h, self._gates)))
 
     def forward(
         self,
@@ -120,6 +138,16 @@ class Block(nn.Module):
         if remember is not None:
             k, v = remember(k, v)
         return self.finish(x, q, k, v, mask)
+
+
+def _joined(*parts: nn.Linear) -> Tensor | None:
+    """Copy matrices into one; nothing where they are quantised."""
+    if any(type(part.weight.data) is not Tensor for part in parts):
+        return None
+    whole = torch.cat([part.weight.data for part in parts])
+    for part, rows in zip(parts, whole.split([len(part.weight) for part in parts]), strict=True):
+        part.weight.data = rows
+    return whole
 
 
 class _Transformer(nn.Module):

@@ -1,7 +1,6 @@
 """The language model on torch, CPU or CUDA."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -10,47 +9,14 @@ from torch import Tensor
 from engines.backends import Context, Proposal, Query, RequestError, gumbel
 from engines.backends.cache import SLOTS, KeyValues, PassView
 from engines.backends.graphs import Capture, Graphs
+from engines.backends.lanes import WHERE, Lane, State, best_of, first_row, is_special, where
 from engines.llada import LLaDA, propose_tokens
 from engines.memory import NotEnoughMemoryError
 from engines.schedule import Schedule
 
-LONGEST_GRAPH = 256
-"""Positions of a pass up to which it is recorded; the launches of a longer one hardly count."""
-
-
-@dataclass(slots=True)
-class _State:
-    """Where a request lives in the cache."""
-
-    rows: list[int]
-    """Its row, and that of its masked prompt under guidance."""
-    context: Tensor
-    """Embeddings of prompt and prefix, one per row: [rows, C, d]."""
-    block_length: int
-    length: int
-    """Positions of context and response."""
-    guidance: float
-
-    @property
-    def start(self) -> int:
-        """Slot of the response's first position."""
-        return self.context.shape[1]
-
-
-@dataclass(frozen=True, slots=True)
-class _Lane:
-    """One row of the batch: a query, or its twin with a masked prompt."""
-
-    query: Query
-    twin: int
-
-    @property
-    def state(self) -> _State:
-        return self.query.state
-
-    @property
-    def row(self) -> int:
-        return self.state.rows[self.twin]
+LONGEST_GRAPH = 512
+"""Positions of all requests of a pass up to which it is recorded; the launches of a longer one
+hardly count, and its scores over the vocabulary would take much memory."""
 
 
 class TorchBackend:
@@ -79,11 +45,15 @@ class TorchBackend:
         self.cache = KeyValues(
             model.config, dtype=self.dtype, device=self.device, rows=rows, positions=positions
         )
-        self._graphs = Graphs(self._compute, capture) if capture else None
+        self._graphs: Graphs | None = None
+        if capture:
+            self._graphs = Graphs(self._weigh, capture)
+            for block in model.blocks:
+                block.join()
         self._moves = self.cache.moves
 
     @torch.inference_mode()
-    def admit(self, context: Context, schedule: Schedule) -> _State:
+    def admit(self, context: Context, schedule: Schedule) -> State:
         """Make room; raise `RequestError` for a request longer than the model's context."""
         length = len(context) + schedule.blocks * schedule.block_length
         most = self.model.config.max_sequence_length
@@ -109,16 +79,16 @@ class TorchBackend:
             at = context.prefix_at
             parts = (embeddings[:, :at], prefix.expand(len(rows), -1, -1), embeddings[:, at:])
             embeddings = torch.cat(parts, dim=1)
-        return _State(rows, embeddings, schedule.block_length, length, schedule.cfg_scale)
+        return State(rows, embeddings, schedule.block_length, length, schedule.cfg_scale)
 
     @torch.inference_mode()
-    def fork(self, state: _State) -> _State:
+    def fork(self, state: State) -> State:
         """Copy a state and its part of the cache."""
         rows = [self.cache.take(state.length) for _ in state.rows]
         self.cache.copy(state.rows, rows, state.length)
-        return _State(rows, state.context, state.block_length, state.length, state.guidance)
+        return State(rows, state.context, state.block_length, state.length, state.guidance)
 
-    def release(self, state: _State) -> None:
+    def release(self, state: State) -> None:
         """Give the rows back."""
         self.cache.give(state.rows)
         state.rows = []
@@ -127,26 +97,31 @@ class TorchBackend:
     def propose(self, queries: Sequence[Query]) -> list[Proposal]:
         """Run one pass; guided queries take a second row of the same batch."""
         lanes = [
-            _Lane(query, row) for row in (0, 1) for query in queries if row < len(query.state.rows)
+            Lane(query, row) for row in (0, 1) for query in queries if row < len(query.state.rows)
         ]
         try:
-            hidden = self._forward(lanes)
+            if self._recordable(lanes):
+                if not any(is_special(query) for query in queries):
+                    return best_of(self._replay(lanes, told=True), queries)
+                scores = self._scores(self._replay(lanes, told=False), lanes)
+            else:
+                hidden = self._forward(lanes)
+                if not any(len(query.active) for query in queries):
+                    return [Proposal(query.active, np.empty(0, np.float32)) for query in queries]
+                scores = self._scores(hidden, lanes, self.model.logits)
         except torch.OutOfMemoryError as error:
             raise NotEnoughMemoryError(
                 f"a pass for {len(lanes)} requests found no memory on {self.device.type}; "
                 "ask for less at a time, or quantise"
             ) from error
         counts = [len(query.active) for query in queries]
-        if not sum(counts):
-            return [Proposal(query.active, np.empty(0, np.float32)) for query in queries]
-        scores = self._logits(hidden, lanes)
         masked = iter(scores[len(queries) :])
         for index, query in enumerate(queries):
             if query.state.guidance:
                 against = next(masked)
                 scores[index] = against + (1 + query.state.guidance) * (scores[index] - against)
         logits = torch.cat(scores[: len(queries)])
-        logits[:, self.forbidden] = -torch.inf
+        logits.index_fill_(-1, self.forbidden, -torch.inf)
         targets = [
             np.full(n, -1) if q.targets is None else q.targets
             for q, n in zip(queries, counts, strict=True)
@@ -169,7 +144,7 @@ class TorchBackend:
         drawn = [gumbel(query, logits.shape[-1]) for query in queries]
         return torch.from_numpy(np.concatenate(drawn)).to(self.device)
 
-    def _forward(self, lanes: list[_Lane]) -> Tensor:
+    def _forward(self, lanes: list[Lane]) -> Tensor:
         """Compute all lanes' spans, padded to the longest: hidden [B, L, d]."""
         begins = [lane.state.start + lane.query.begin for lane in lanes]  # slots
         counts = [lane.query.end - lane.query.begin for lane in lanes]
@@ -184,41 +159,74 @@ class TorchBackend:
             if lane.query.begin < 0:
                 part = lane.state.context[lane.twin, begin:]
                 embeddings[row, : len(part)] = part
-        return self._run(lanes, embeddings, self._there(slots))
+        lengths = [lane.state.length for lane in lanes]
+        alike = not self.block_causal and min(lengths) == max(lengths)
+        places = self._there(np.array([where(lane) for lane in lanes]))
+        return self._compute(
+            embeddings,
+            self._there(slots),
+            places,
+            first=first_row(lanes),
+            length=max(lengths),
+            masked=not alike,
+        )
 
-    def _run(self, lanes: list[_Lane], embeddings: Tensor, slots: Tensor) -> Tensor:
-        """Compute, through a recording where there can be one."""
-        rows = [lane.row for lane in lanes]
-        states = [lane.state for lane in lanes]
-        limits = [[state.start, state.block_length, state.length] for state in states]
-        inputs = (embeddings, slots, self._there(np.array(rows)), self._there(np.array(limits)))
-        first = rows[0] if rows == [*range(rows[0], rows[0] + len(rows))] else None
-        length = max(state.length for state in states)
-        if self._graphs is None or slots.shape[1] > LONGEST_GRAPH:
-            alike = not self.block_causal and min(state.length for state in states) == length
-            return self._compute(*inputs, first=first, length=length, masked=not alike)
+    def _recordable(self, lanes: list[Lane]) -> bool:
+        """Whether a pass can be recorded: it computes nothing of a context, and little in all."""
+        width = max(lane.query.end - lane.query.begin for lane in lanes)
+        begins = min(lane.query.begin for lane in lanes)
+        return self._graphs is not None and begins >= 0 and len(lanes) * width <= LONGEST_GRAPH
+
+    def _replay(self, lanes: list[Lane], *, told: bool) -> Tensor:
+        """Compute through a recording: what `_weigh` gives, and not for long."""
+        assert self._graphs is not None  # noqa: S101 - narrows the type for mypy
         if self._moves != self.cache.moves:
             self._graphs.forget()
             self._moves = self.cache.moves
+        width = max(lane.query.end - lane.query.begin for lane in lanes)
+        packed = np.zeros((len(lanes), 2 * width + WHERE), np.int64)  # one copy to the device
+        packed[:, width : 2 * width] = self.cache.trash
+        for row, lane in zip(packed, lanes, strict=True):
+            begin, end = lane.query.begin, lane.query.end
+            row[: end - begin] = lane.query.response[begin:end]
+            row[width : width + end - begin] = lane.state.start + np.arange(begin, end)
+            row[2 * width :] = where(lane)
         # few lengths make few recordings; the mask hides what is too much
-        return self._graphs(*inputs, first=first, length=-(-length // SLOTS) * SLOTS)
+        length = -(-max(lane.state.length for lane in lanes) // SLOTS) * SLOTS
+        return self._graphs(self._there(packed), first=first_row(lanes), length=length, told=told)
+
+    def _weigh(self, packed: Tensor, *, first: int | None, length: int, told: bool) -> Tensor:
+        """Score the vocabulary at every position of `packed` (see `_replay`): float32 [B, L, V].
+
+        If it shall be `told`, only the best token and its log-probability: [2, B, L].
+        """
+        width = (packed.shape[1] - WHERE) // 2
+        ids, slots, where = packed.split([width, width, WHERE], dim=1)
+        embeddings = self.model.embed(ids)
+        hidden = self._compute(embeddings, slots, where, first=first, length=length)
+        logits = self.model.logits(hidden).float()
+        if not told:
+            return logits
+        logits.index_fill_(-1, self.forbidden, -torch.inf)
+        tokens, log_p = propose_tokens(logits, torch.full_like(ids, -1))
+        return torch.stack([tokens.float(), log_p])
 
     def _compute(
         self,
         embeddings: Tensor,
         slots: Tensor,
-        rows: Tensor,
-        limits: Tensor,
+        where: Tensor,
         *,
         first: int | None,
         length: int,
         masked: bool = True,
     ) -> Tensor:
-        """Run the model on embeddings [B, L, d] at `slots` [B, L] of `rows` [B]: hidden [B, L, d].
+        """Run the model on embeddings [B, L, d] at `slots` [B, L]: hidden [B, L, d].
 
-        `limits` [B, 3] are start, block length and length of each lane; unless `masked`, all are
-        attended to. Nothing here waits for the device.
+        `where` [B, 4] are row, start, block length and length of each lane; unless `masked`, all
+        are attended to. Nothing here waits for the device.
         """
+        rows, limits = where[:, 0], where[:, 1:]
         positions = slots.masked_fill(slots == self.cache.trash, 0)
         mask = self._mask(positions, limits, length) if masked else None
         view = PassView(self.cache, rows, slots, first, length)
@@ -229,18 +237,26 @@ class TorchBackend:
         keys = torch.arange(length, device=self.device)[None]  # [1, S]
         start, block_length, end = limits.T[..., None]  # [B, 1] each
         if not self.block_causal:
-            return (keys < end)[:, None, None]
-        seen = (keys - start).div(block_length, rounding_mode="floor").clamp(min=-1)
-        here = (positions - start).div(block_length, rounding_mode="floor").clamp(min=-1)
-        return (seen[:, None, :] <= here[:, :, None])[:, None]
+            mask = (keys < end)[:, None, None]
+        else:
+            seen = (keys - start).div(block_length, rounding_mode="floor").clamp(min=-1)
+            here = (positions - start).div(block_length, rounding_mode="floor").clamp(min=-1)
+            mask = (seen[:, None, :] <= here[:, :, None])[:, None]
+        # added once here, or in every layer out of the truth values
+        return torch.zeros_like(mask, dtype=self.dtype).masked_fill(~mask, -torch.inf)
 
     def _there(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self.device)
 
-    def _logits(self, hidden: Tensor, lanes: list[_Lane]) -> list[Tensor]:
-        """Score the active positions of each lane: float32 [active, V]."""
+    def _scores(
+        self,
+        computed: Tensor,
+        lanes: list[Lane],
+        finish: Callable[[Tensor], Tensor] = lambda logits: logits,
+    ) -> list[Tensor]:
+        """Pick the active positions of each lane out of [B, L, …]: float32 [active, V]."""
         counts = [len(lane.query.active) for lane in lanes]
         rows = np.repeat(np.arange(len(lanes)), counts)
         columns = np.concatenate([lane.query.active - lane.query.begin for lane in lanes])
-        wanted = hidden[torch.from_numpy(rows), torch.from_numpy(columns)]
-        return list(self.model.logits(wanted).float().split(counts))
+        wanted = computed[torch.from_numpy(rows), torch.from_numpy(columns)]
+        return list(finish(wanted).float().split(counts))

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from engines.backends import Context
-from engines.backends.graphs import cuda_capture
+from engines.backends.cache import KeyValues, PassView
+from engines.backends.graphs import Capture, Graphs, cuda_capture
 from engines.backends.torch import TorchBackend
 from engines.decoding import Decoder, Request
 from engines.llada import LLaDA
 from engines.schedule import CacheKind, Exactly, Schedule
-from engines.shapes import LLaDAConfig
 
 PREFIX = 250
 """Positions before the response: ten seconds of speech and a prompt."""
@@ -36,13 +36,11 @@ class Ways:
     def __init__(self, model: LLaDA, new_tokens: int, block_length: int, batch: int) -> None:
         self.model, self.new, self.block, self.batch = model, new_tokens, block_length, batch
         weight = model.model.transformer.wte.weight
+        capture = cuda_capture if weight.device.type == "cuda" else None
         # as `engines.opening` opens it
-        self.backend = TorchBackend(
-            model,
-            forbidden=[model.config.mask_token_id],
-            capture=cuda_capture if weight.device.type == "cuda" else None,
-        )
+        self.backend = TorchBackend(model, forbidden=[model.config.mask_token_id], capture=capture)
         self.prefix = torch.randn(PREFIX, model.config.d_model).to(weight) * weight.std()
+        self.left_to_right = LeftToRight(model, batch, PREFIX + new_tokens, capture)
 
     def all(self, k: int) -> dict[str, Way]:
         """Name every way; the fastest commits exactly `k` tokens a pass."""
@@ -90,40 +88,52 @@ class Ways:
 
     def autoregressive(self) -> Iterator[None]:
         """Decode left to right with a cache, a token a pass, as a causal model would."""
-        cache = _Growing(self.model.config, self.batch, PREFIX + self.new, self.prefix)
-        token = self._read_prefix(cache)
+        reader = self.left_to_right
+        token = reader.read(self.prefix)
         yield
         for position in range(PREFIX, PREFIX + self.new - 1):
-            token = self._next(cache, token, position)
+            token = reader.next(token, position)
             yield
 
+
+class LeftToRight:
+    """A causal model's decoder: a cache, a token of each response a pass, recorded like ours."""
+
+    def __init__(
+        self, model: LLaDA, batch: int, positions: int, capture: Capture | None = None
+    ) -> None:
+        weight = model.model.transformer.wte.weight
+        self.model = model
+        self.cache = KeyValues(
+            model.config, dtype=weight.dtype, device=weight.device, rows=batch, positions=positions
+        )
+        self.rows = torch.arange(batch, device=weight.device)
+        self._graphs = Graphs(self._compute, capture) if capture else None
+
     @torch.inference_mode()
-    def _read_prefix(self, cache: "_Growing") -> Tensor:
-        """Fill the cache and return the first token [B, 1]."""
-        causal = torch.ones(PREFIX, PREFIX, dtype=torch.bool, device=self.prefix.device).tril()
-        embeddings = self.prefix.expand(self.batch, -1, -1)
-        hidden = self.model(embeddings, mask=causal[None, None], cache=cache)
+    def read(self, prefix: Tensor) -> Tensor:
+        """Fill the cache with `prefix` [P, d], the same for all: the first tokens [B, 1]."""
+        slots = torch.arange(len(prefix), device=prefix.device).expand(len(self.rows), -1)
+        embeddings = prefix.expand(len(self.rows), -1, -1)
+        hidden = self._forward(embeddings, slots, len(prefix))
         return self.model.logits(hidden[:, -1:]).argmax(-1)
 
     @torch.inference_mode()
-    def _next(self, cache: "_Growing", token: Tensor, position: int) -> Tensor:
-        """Return the token [B, 1] that follows `token` at `position`."""
-        cache.length = position
-        positions = torch.full((1, 1), position, device=self.prefix.device)
-        hidden = self.model(self.model.embed(token), positions=positions, cache=cache)
+    def next(self, tokens: Tensor, position: int) -> Tensor:
+        """The tokens [B, 1] that follow `tokens`, which are at `position`."""
+        slots = torch.full_like(tokens, position)
+        if self._graphs is None:
+            return self._compute(tokens, slots, length=position + 1)
+        return self._graphs(tokens, slots, length=self.cache.k.shape[2])
+
+    def _compute(self, tokens: Tensor, slots: Tensor, *, length: int) -> Tensor:
+        hidden = self._forward(self.model.embed(tokens), slots, length)
         return self.model.logits(hidden).argmax(-1)
 
-
-class _Growing:
-    """A preallocated cache that is filled from the left."""
-
-    def __init__(self, config: LLaDAConfig, batch: int, slots: int, like: Tensor) -> None:
-        shape = (config.n_layers, batch, config.kv_heads, slots, config.head_dim)
-        self.k, self.v = like.new_zeros(shape), like.new_zeros(shape)
-        self.length = 0
-
-    def update(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        end = self.length + k.shape[2]
-        self.k[layer, :, :, self.length : end] = k
-        self.v[layer, :, :, self.length : end] = v
-        return self.k[layer, :, :, :end], self.v[layer, :, :, :end]
+    def _forward(self, embeddings: Tensor, slots: Tensor, length: int) -> Tensor:
+        """Run the model at `slots` [B, L], each of which sees the first `length` up to itself."""
+        unseen = torch.arange(length, device=slots.device) > slots[..., None]  # [B, L, S]
+        mask = torch.zeros_like(unseen, dtype=embeddings.dtype).masked_fill(unseen, -torch.inf)
+        view = PassView(self.cache, self.rows, slots, 0, length)
+        hidden: Tensor = self.model(embeddings, mask=mask[:, None], positions=slots, cache=view)
+        return hidden

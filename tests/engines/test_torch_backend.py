@@ -12,6 +12,7 @@ from engines.backends.graphs import Graphs
 from engines.backends.torch import TorchBackend
 from engines.checkpoints import CheckpointError
 from engines.decoding import Request, decode
+from engines.fused import Fused
 from engines.memory import NotEnoughMemoryError
 from engines.precision import fastest, suited
 from engines.quantise import quantise
@@ -64,7 +65,36 @@ def test_recorded_passes_of_a_bidirectional_model_decode_what_plain_ones_do(bidi
     ]
     plain, recorded = (TorchBackend(bidirectional, capture=capture) for capture in (None, recorder))
     assert responses(recorded, requests) == responses(plain, requests)
-    assert recorder.replayed
+    assert bool(recorder.replayed) is (cache != "none")  # which computes the context in each pass
+
+
+def test_matrices_side_by_side_stay_what_they_are(tmp_path):
+    model = write_llada(tmp_path / "llada", llada_shape(n_kv_heads=2))
+    ids = torch.arange(12)[None]
+    before = {name: each.clone() for name, each in model.state_dict().items()}
+    exact = model(model.embed(ids))
+    for block in model.blocks:
+        block.join()
+    after = model.state_dict()
+    assert after.keys() == before.keys()
+    assert all(torch.equal(after[name], before[name]) for name in before)
+    torch.testing.assert_close(model(model.embed(ids)), exact)
+    block = model.blocks[0]
+    block.v_proj.weight.data.zero_()  # what is joined is the weights themselves
+    block.up_proj.weight.data.zero_()
+    assert not torch.allclose(model(model.embed(ids)), exact)
+
+
+def test_what_cannot_be_compiled_is_computed_plainly_and_said_once(monkeypatch, caplog):
+    def unable(*_):
+        raise RuntimeError("no compiler\nand more")
+
+    monkeypatch.setattr(torch, "compile", lambda function, dynamic: unable)
+    half = Fused(lambda x: x / 2)
+    with caplog.at_level(logging.WARNING):
+        assert [half(torch.ones(1)).item() for _ in range(2)] == [0.5, 0.5]
+    (record,) = caplog.records
+    assert record.getMessage().endswith("is not compiled, which is slower: no compiler")
 
 
 def test_recordings_are_dropped_when_the_memory_they_use_moves(tiny_lm):
