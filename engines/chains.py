@@ -68,11 +68,23 @@ class Chains:
         fit: Floats = np.add.reduceat(gaps[self.labels], self.first)
         return fit
 
-    def follow(self, log_probability: Floats, blank: int, arrivals: Arrivals) -> "Trellis":
-        """Find the best score of being anywhere after each frame of [S, V]."""
+    def follow(
+        self,
+        log_probability: Floats,
+        blank: int,
+        arrivals: Arrivals,
+        freest: Floats | None = None,
+    ) -> "Trellis":
+        """Find the best score of being anywhere after each frame of [S, V].
+
+        Free text scores, but for `WILD_COST`, as the `freest` reading of each frame does, [S];
+        by default that is the most probable one.
+        """
+        if freest is None:
+            freest = log_probability.max(1)
         frames = len(log_probability)
         emitted = log_probability[:, self.labels]  # [S, N]
-        emitted[:, self.labels == ANYTHING] = log_probability.max(1, keepdims=True) - WILD_COST
+        emitted[:, self.labels == ANYTHING] = freest[:, None] - WILD_COST
         silence = log_probability[:, blank]
         repeats = self._repeats()
         trellis = Trellis.of(self, frames, silence)

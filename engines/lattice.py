@@ -15,6 +15,11 @@ from engines.chains import ANYTHING, NEVER, Chains, Ints, Trellis
 from engines.schedule import Floats
 from engines.spelling import pieces_of
 
+SILENCE_COST = 5.0
+"""Log-probability that each frame without a piece costs more than the ear says, while sentences are
+told apart. Of a word that it hardly knows it says nothing rather than something wrong, so that the
+sentence without that word would win. Measured on orders in words that it never learnt: 33 in 100
+right without, 96 with, and 82 and 94 of sentences that people read."""
 UNSAID_LOSS = 3.0
 """Added for a sentence of no pieces at all, were there one, beside a sound that spells many."""
 INAUDIBLE = 9.0
@@ -38,7 +43,7 @@ class Path:
     """Whose sentence it is, as given to `LatticeBuilder.accept`."""
     words: tuple[str | Span, ...]
     total: float
-    """Log-probability of its best alignment."""
+    """Log-probability of its best alignment, silence at its own price."""
     pieces: int
     loss: float
     """How much less probable than the freest reading it is, in log-probability a piece, and more
@@ -97,22 +102,41 @@ class Lattice:
         """
         if not len(self.finals) or not len(log_probability):
             return []
-        trellis = self.chains.follow(log_probability, blank, self._arrivals)
+        doubted = log_probability.copy()
+        doubted[:, blank] -= SILENCE_COST
+        freest = np.take_along_axis(doubted, log_probability.argmax(1)[:, None], 1)[:, 0]
+        trellis = self.chains.follow(doubted, blank, self._arrivals, freest)
         last = trellis.ended(trellis.frames)[self.finals]
         free = float(log_probability.max(1).sum())
         spelled = max(1, len(pieces_of(log_probability, blank)))
         paths: list[Path] = []
         seen: set[int] = set()
         for index in np.argsort(-last, kind="stable"):
-            owner, total = int(self.owners[index]), float(last[index])
-            if total <= NEVER / 2 or len(paths) == limit:
+            owner = int(self.owners[index])
+            if last[index] <= NEVER / 2 or len(paths) == limit:
                 break
             if owner not in seen:
                 seen.add(owner)
-                words, pieces = self._trace(int(self.finals[index]), trellis)
+                way = self._trace(int(self.finals[index]), trellis)
+                total = self._total([word for word, _ in way], log_probability, blank)
+                pieces = int(sum(self.chains.sizes[word] for word, _ in way))
                 loss = (free - total) / pieces + UNSAID_LOSS * max(0.0, 1 - pieces / spelled)
+                words = tuple(self._said(word, span) for word, span in way)
                 paths.append(Path(owner, words, total, pieces, loss))
         return paths
+
+    def _total(self, way: Sequence[int], log_probability: Floats, blank: int) -> float:
+        """Log-probability of the best alignment of some words, silence at its own price."""
+
+        def arrivals(quiet: float, ended: Floats) -> Floats:
+            return np.concatenate([[np.float32(quiet)], ended[:-1]]).astype(np.float32)
+
+        trellis = self.chains.some(np.array(way)).follow(log_probability, blank, arrivals)
+        return float(trellis.ended(trellis.frames)[-1])
+
+    def _said(self, word: int, span: Span) -> str | Span:
+        wild = self.chains.labels[self.chains.first[word]] == ANYTHING
+        return span if wild else self.words[word]
 
     def _arrivals(self, quiet: float, ended: Floats) -> Floats:
         arrived = np.where(self.begins, np.float32(quiet), NEVER)
@@ -121,20 +145,16 @@ class Lattice:
             arrived[self.states] = np.maximum(arrived[self.states], reached)
         return arrived[self.sources]
 
-    def _trace(self, word: int, trellis: Trellis) -> tuple[tuple[str | Span, ...], int]:
-        """The words on the best way to the end of `word`, and how many pieces they are."""
-        words: list[str | Span] = []
-        pieces, after = 0, trellis.frames
+    def _trace(self, word: int, trellis: Trellis) -> list[tuple[int, Span]]:
+        """The words on the best way to the end of `word`, and where each is said."""
+        way: list[tuple[int, Span]] = []
+        after = trellis.frames
         while word >= 0:
             begin, end = trellis.span(word, after)
-            wild = self.chains.labels[self.chains.first[word]] == ANYTHING
-            words.append(Span(begin, end) if wild else self.words[word])
-            pieces += int(self.chains.sizes[word])
-            word, after = (
-                self._before(word, trellis.ended(begin), float(trellis.quiet[begin])),
-                begin,
-            )
-        return tuple(reversed(words)), pieces
+            way.append((word, Span(begin, end)))
+            word = self._before(word, trellis.ended(begin), float(trellis.quiet[begin]))
+            after = begin
+        return way[::-1]
 
     def _before(self, word: int, ended: Floats, quiet: float) -> int:
         """The word that was said before another began, or -1 if that was the first."""

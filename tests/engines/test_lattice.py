@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engines.chains import WILD_COST
-from engines.lattice import UNSAID_LOSS, LatticeBuilder, Span
+from engines.lattice import SILENCE_COST, UNSAID_LOSS, LatticeBuilder, Span
 from tests.engines.support import alignment
 
 BLANK = 0
@@ -41,10 +41,11 @@ def lattice():
 def test_the_best_sentence_of_all_is_found_with_its_score(seed):
     rng = np.random.default_rng(seed)
     frames = np.log(rng.dirichlet(np.full(SIZE, 0.3), rng.integers(1, 9)) + 1e-6)
-    scores = {}
-    for way in itertools.product((None, "a", "b"), ("c", "d"), (None, "a")):
-        words = tuple(word for word in way if word)
-        scores[words] = alignment(frames, [piece for word in words for piece in SPELLING[word]])
+    doubted = frames.copy()
+    doubted[:, BLANK] -= SILENCE_COST
+    ways = itertools.product((None, "a", "b"), ("c", "d"), (None, "a"))
+    spelled = {words: [p for word in words for p in SPELLING[word]] for words in map(said, ways)}
+    scores = {words: alignment(doubted, pieces) for words, pieces in spelled.items()}
     paths = lattice().search(frames.astype(np.float32), BLANK, 3)
     best = max(scores.values())
     if best == -np.inf:
@@ -52,9 +53,32 @@ def test_the_best_sentence_of_all_is_found_with_its_score(seed):
         return
     (path,) = paths
     assert path.owner == 7
-    assert path.total == pytest.approx(best, abs=1e-3)
     assert scores[path.words] == pytest.approx(best, abs=1e-3)
-    assert path.pieces == sum(len(SPELLING[word]) for word in path.words)
+    assert path.total == pytest.approx(alignment(frames, spelled[path.words]), abs=1e-3)
+    assert path.pieces == len(spelled[path.words])
+
+
+def said(way):
+    return tuple(word for word in way if word)
+
+
+def test_a_word_that_is_hardly_heard_is_not_left_out():
+    builder = LatticeBuilder(SPELLING.__getitem__)
+    first, second, last = (builder.state() for _ in range(3))
+    builder.start(first)
+    builder.word(first, second, "d")
+    builder.skip(first, second)
+    builder.word(second, last, "a")
+    builder.accept(last, owner=0)
+    whole = builder.build()
+    frames = spell(0, 0, 1)
+    frames[0, SPELLING["d"]] = np.log(0.04)  # four times what the ear thinks of any other piece
+    (path,) = whole.search(frames, BLANK, 1)
+    assert path.words == ("d", "a")
+    assert path.loss > 1  # and yet it is no good fit
+    frames[0, SPELLING["d"]] = np.log(0.001)
+    (path,) = whole.search(frames, BLANK, 1)
+    assert path.words == ("a",)
 
 
 def test_each_owner_gives_its_best_sentence_best_first():
