@@ -27,6 +27,22 @@ Arrivals = Callable[[float, Floats], Floats]
 score with which each word can begin [W]."""
 
 
+def in_turn(quiet: float, ended: Floats) -> Floats:
+    """Arrivals of words that are all said, each after the one before."""
+    return np.concatenate([[np.float32(quiet)], ended[:-1]]).astype(np.float32)
+
+
+def doubting(log_probability: Floats, blank: int, cost: float) -> Floats:
+    """The same [S, V] with blanks that cost more than the ear says.
+
+    Of a word that it hardly knows an ear says nothing rather than something wrong, so that without
+    a price on saying nothing a sentence would win over the same with that word in it.
+    """
+    doubted = log_probability.copy()
+    doubted[:, blank] -= np.float32(cost)
+    return doubted
+
+
 @dataclass(frozen=True, slots=True)
 class Chains:
     """Some words, laid end to end."""
@@ -101,6 +117,11 @@ class Chains:
             entered += emitted[frame]
             np.add(best, silence[frame], out=trellis.passed[frame + 1])
         return trellis
+
+    def aligned(self, words: Sequence[int], log_probability: Floats, blank: int) -> float:
+        """Log-probability of the best alignment of [S, V] with some words, one after the other."""
+        trellis = self.some(np.array(words)).follow(log_probability, blank, in_turn)
+        return float(trellis.ended(trellis.frames)[-1])
 
     def _repeats(self) -> Ints:
         """Positions inside a word whose piece is that of the position before."""

@@ -11,15 +11,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.chains import ANYTHING, NEVER, Chains, Ints, Trellis
+from engines.chains import ANYTHING, NEVER, Chains, Ints, Trellis, doubting
 from engines.schedule import Floats
 from engines.spelling import pieces_of
 
 SILENCE_COST = 5.0
 """Log-probability that each frame without a piece costs more than the ear says, while sentences are
-told apart. Of a word that it hardly knows it says nothing rather than something wrong, so that the
-sentence without that word would win. Measured on orders in words that it never learnt: 33 in 100
-right without, 96 with, and 82 and 94 of sentences that people read."""
+told apart; see `engines.chains.doubting`. Measured on orders in words that nano hardly met: 33 in
+100 right without, 96 with, and 82 and 94 of sentences that people read."""
 UNSAID_LOSS = 3.0
 """Added for a sentence of no pieces at all, were there one, beside a sound that spells many."""
 INAUDIBLE = 9.0
@@ -102,8 +101,7 @@ class Lattice:
         """
         if not len(self.finals) or not len(log_probability):
             return []
-        doubted = log_probability.copy()
-        doubted[:, blank] -= SILENCE_COST
+        doubted = doubting(log_probability, blank, SILENCE_COST)
         freest = np.take_along_axis(doubted, log_probability.argmax(1)[:, None], 1)[:, 0]
         trellis = self.chains.follow(doubted, blank, self._arrivals, freest)
         last = trellis.ended(trellis.frames)[self.finals]
@@ -118,21 +116,12 @@ class Lattice:
             if owner not in seen:
                 seen.add(owner)
                 way = self._trace(int(self.finals[index]), trellis)
-                total = self._total([word for word, _ in way], log_probability, blank)
+                total = self.chains.aligned([word for word, _ in way], log_probability, blank)
                 pieces = int(sum(self.chains.sizes[word] for word, _ in way))
                 loss = (free - total) / pieces + UNSAID_LOSS * max(0.0, 1 - pieces / spelled)
                 words = tuple(self._said(word, span) for word, span in way)
                 paths.append(Path(owner, words, total, pieces, loss))
         return paths
-
-    def _total(self, way: Sequence[int], log_probability: Floats, blank: int) -> float:
-        """Log-probability of the best alignment of some words, silence at its own price."""
-
-        def arrivals(quiet: float, ended: Floats) -> Floats:
-            return np.concatenate([[np.float32(quiet)], ended[:-1]]).astype(np.float32)
-
-        trellis = self.chains.some(np.array(way)).follow(log_probability, blank, arrivals)
-        return float(trellis.ended(trellis.frames)[-1])
 
     def _said(self, word: int, span: Span) -> str | Span:
         wild = self.chains.labels[self.chains.first[word]] == ANYTHING

@@ -6,7 +6,6 @@ bigram model that backs off to single words (Katz 1987), smoothed by absolute di
 Essen and Kneser 1994). The search is exact: one Viterbi pass, in numpy.
 """
 
-import itertools
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,13 +14,20 @@ from typing import Self
 
 import numpy as np
 
-from engines.chains import NEVER, Chains, Ints, Trellis
+from engines.chains import NEVER, Chains, Ints, Trellis, doubting
 from engines.schedule import Floats
 
 WEIGHT = 0.4
 """What a log-probability of words counts beside one of the sound: frames are not independent."""
-BONUS = 1.5
-"""Added for each word, so that few long words do not win over many short ones."""
+COST = 0.5
+"""What each word costs."""
+SILENCE_COST = 2.0
+"""Log-probability that each frame without a piece costs more than the ear says; see
+`engines.chains.doubting`. Measured: 49.9 in 100 words of people wrong with a bonus for each word in
+place of both costs, 48.3 with them; 28.1 and 25.2 of synthetic voices."""
+LEAST_HEARD = 1.0
+"""How much more probable than silence, in log-probability a piece, words have to be: less sure are
+mostly noise, and hardly ever speech."""
 SHORTLIST = 600
 """Words that a sound may consist of; the others do not fit any part of it."""
 _FORMAT = 1
@@ -122,12 +128,12 @@ class Reader:
         first, last = model.before == size, model.after == size
         inner = ~first & ~last
         self._before, self._after = model.before[inner], model.after[inner]
-        self._pairs = WEIGHT * model.pairs[inner] + BONUS
-        self._alone = WEIGHT * model.alone[:size] + BONUS
+        self._pairs = WEIGHT * model.pairs[inner] - COST
+        self._alone = WEIGHT * model.alone[:size] - COST
         self._backoff = WEIGHT * model.backoff[:size]
         self._opening = self._alone + WEIGHT * model.backoff[size]
         opens = first & ~last
-        self._opening[model.after[opens]] = WEIGHT * model.pairs[opens] + BONUS
+        self._opening[model.after[opens]] = WEIGHT * model.pairs[opens] - COST
         self._closing = WEIGHT * (model.backoff[:size] + model.alone[size])
         closes = last & ~first
         self._closing[model.before[closes]] = WEIGHT * model.pairs[closes]
@@ -137,15 +143,18 @@ class Reader:
         if not len(log_probability):
             return None
         search = self._among(self._likely(log_probability))
-        trellis = search.chains.follow(log_probability, blank, search.arrivals)
+        doubted = doubting(log_probability, blank, SILENCE_COST)
+        trellis = search.chains.follow(doubted, blank, search.arrivals)
         scores = trellis.ended(trellis.frames) + search.closing
         last = int(scores.argmax())
         if scores[last] <= max(float(NEVER) / 2, float(trellis.quiet[-1])):
             return None
         found = search.trace(last, trellis)
-        words = [int(search.words[each]) for each in found]
+        total = search.chains.aligned(found, log_probability, blank)
         pieces = int(search.chains.sizes[list(found)].sum())
-        total = float(scores[last]) - search.price(found)
+        if total - float(log_probability[:, blank].sum()) < LEAST_HEARD * pieces:
+            return None
+        words = [int(search.words[each]) for each in found]
         loss = (float(log_probability.max(1).sum()) - total) / pieces
         return Reading(" ".join(self._words[word] for word in words), total, loss)
 
@@ -218,12 +227,6 @@ class _Search:
             if trellis.quiet[after] + self.opening[found[-1]] >= ways[came]:
                 return tuple(reversed(found))
             found.append(came)
-
-    def price(self, sentence: Sequence[int]) -> float:
-        """What the words of a sentence count by themselves."""
-        inner = itertools.pairwise(sentence)
-        spent = sum(float(self._prices(word)[before]) for before, word in inner)
-        return spent + float(self.opening[sentence[0]] + self.closing[sentence[-1]])
 
     def _prices(self, word: int) -> Floats:
         """Price of a word after each of the others: [W]."""

@@ -36,6 +36,7 @@ from engines.training.speech import (
     held_out,
     held_out_humans,
     human_recordings,
+    salad,
     synthesise,
 )
 from engines.training.text import MAX_WORDS, prose, read_jsonl, sentences, spoken
@@ -73,7 +74,7 @@ class SpeechStage:
     per_intent: int
     pairs: int
     shares: dict[str, float]
-    """Of the spoken sentences: `text`, `requests` and `plugins`."""
+    """Of the spoken sentences: `text`, `requests`, `plugins`, and `salad` of all their words."""
     limits: dict[str, int]
     read: dict[str, int]
     held_out: dict[str, int]
@@ -214,7 +215,10 @@ def _lines(
         "requests": _spread(((r.text, r.kind, r.kind) for r in drawn), stage, reserved),
         "plugins": _spread(((s["text"], s["intent"], "plugins") for s in said), stage, reserved),
     }
-    wanted = {name: round(stage.sentences * stage.shares.get(name, 0.0)) for name in pools}
+    wanted = {name: round(stage.sentences * share) for name, share in stage.shares.items()}
+    known = (line.text for pool in pools.values() for line in pool)
+    pools["salad"] = salad(known, wanted.get("salad", 0), stage.seed)
+    wanted = {name: wanted.get(name, 0) for name in pools}
     lines = {name: pool[: wanted[name]] for name, pool in pools.items()}
     if not any(lines.values()):
         raise PreparationError(f"{text} holds nothing that can be said, and no plugin is loaded")

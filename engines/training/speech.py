@@ -53,6 +53,18 @@ def choose(sources: Iterable[tuple[str, str]], limits: dict[str, int], seed: int
     return lines
 
 
+def salad(texts: Iterable[str], count: int, seed: int) -> list[Line]:
+    """Sentences of random words of `texts`, each word as likely as any other.
+
+    Real sentences teach what is likely to be said next to what; these, to hear words that nobody
+    expects, as they stand in a plugin that is written tomorrow.
+    """
+    rng = random.Random(seed)  # noqa: S311 - not for secrets
+    words = sorted({word for text in texts for word in text.split() if len(word) > 1})
+    made = (" ".join(rng.choices(words, k=rng.randint(1, 6))) for _ in range(count if words else 0))
+    return [Line(text, "salad") for text in dict.fromkeys(made) if not held_out(text)]
+
+
 def synthesise(
     lines: list[Line], folder: Path, *, seed: int, workers: int
 ) -> Iterator[Counter[str]]:

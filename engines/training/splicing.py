@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from engines.chains import NEVER, Chains
+from engines.chains import NEVER, Chains, in_turn
 from engines.features import HOP, log_mel
 from engines.nano_encoder import STRIDE
 from engines.schedule import Floats
@@ -97,11 +97,7 @@ def spans(log_probability: Floats, words: Sequence[Sequence[int]], blank: int) -
     Nothing where they do not fit into the frames, or only badly.
     """
     chains = Chains.of(words)
-
-    def arrivals(quiet: float, ended: Floats) -> Floats:
-        return np.concatenate([[np.float32(quiet)], ended[:-1]]).astype(np.float32)
-
-    trellis = chains.follow(log_probability, blank, arrivals)
+    trellis = chains.follow(log_probability, blank, in_turn)
     after, found = trellis.frames, []
     loss = -float(trellis.ended(after)[-1]) / len(chains.labels)
     if loss > _BADLY_SAID or loss > -NEVER / 2:

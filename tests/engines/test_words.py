@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from engines import words as reading
+from engines.chains import doubting
 from engines.training.counting import NothingToCountError, count_words
-from engines.words import BONUS, WEIGHT, Reader, WordModel, WordsError
+from engines.words import COST, LEAST_HEARD, SILENCE_COST, WEIGHT, Reader, WordModel, WordsError
 from tests.engines.support import alignment
 
 BLANK = 0
@@ -39,18 +40,21 @@ def chance(known, sentence):
 def test_the_likeliest_sentence_of_all_is_found(seed):
     rng = np.random.default_rng(seed)
     frames = np.log(rng.dirichlet(np.full(SIZE, 0.25), rng.integers(1, 5)) + 1e-4)
+    doubted = doubting(frames, BLANK, SILENCE_COST)
     known, totals = model(), {}
     for length in range(1, len(frames) + 1):
         for sentence in itertools.product(known.words, repeat=length):
             pieces = [piece for word in sentence for piece in SPELLING[word]]
             # pieces that meet between words are not held apart, so neither are they here
             if all(p != q for p, q in itertools.pairwise(pieces)) or length == 1:
-                heard = alignment(frames, pieces)
-                totals[sentence] = heard, heard + WEIGHT * chance(known, sentence) + BONUS * length
+                price = WEIGHT * chance(known, sentence) - COST * length
+                totals[sentence] = alignment(frames, pieces), alignment(doubted, pieces) + price
     found = reader().read(frames.astype(np.float32), BLANK)
     best = max(totals, key=lambda each: totals[each][1])
-    silence = frames[:, BLANK].sum()
-    if totals[best][1] <= silence:
+    silence = doubted[:, BLANK].sum()
+    over = totals[best][0] - frames[:, BLANK].sum()
+    pieces = sum(len(SPELLING[word]) for word in best)
+    if totals[best][1] <= silence or over < LEAST_HEARD * pieces:
         assert found is None or totals[tuple(found.text.split())][1] == pytest.approx(silence)
         return
     assert found is not None
@@ -64,8 +68,8 @@ def test_what_words_follow_each_other_decides_between_two_that_sound_alike():
     frames = np.full((4, SIZE), np.log(0.01), np.float32)
     frames[0, 1] = frames[1, BLANK] = np.log(0.9)
     frames[2, [2, 5]] = np.log([0.45, 0.46])
-    frames[3, 3] = np.log(0.4)
-    frames[3, BLANK] = np.log(0.4)
+    frames[3, BLANK] = np.log(0.9)
+    frames[3, 3] = np.log(0.9) - SILENCE_COST  # then it counts as much as silence
     likely = Reader(count_words([("a b", 90), ("a d", 4), ("d", 9)]), SPELLING.__getitem__)
     assert likely.read(frames, BLANK).text == "a b"
     other = Reader(count_words([("a b", 4), ("a d", 90), ("d", 9)]), SPELLING.__getitem__)

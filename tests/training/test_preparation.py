@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from engines.training.configs import path_of, read
 from engines.training.corpus import Corpus, CorpusError, CorpusWriter
 from engines.training.preparation import PreparationError, SpeechStage, prepare, speak_all
-from engines.training.speech import Line, held_out, held_out_humans
+from engines.training.speech import Line, held_out, held_out_humans, salad
 from engines.training.voices import Voice, VoiceError, engines, speak
 
 TEMPLATES = [
@@ -149,3 +150,15 @@ def test_a_folder_that_is_no_corpus_is_named(tmp_path, content):
         (tmp_path / "audio.s16").write_bytes(b"\0\0")
     with pytest.raises(CorpusError, match=str(tmp_path)):
         Corpus(tmp_path)
+
+
+def test_a_salad_has_all_words_alike_and_none_that_is_held_out():
+    texts = ["turn on the light", "turn off the light", "a rare xylophone"]
+    lines = salad(texts, 4000, seed=3)
+    assert lines == salad(texts, 4000, seed=3)
+    assert not any(held_out(line.text) for line in lines)
+    said = Counter(word for line in lines for word in line.text.split())
+    assert said.keys() == {"turn", "on", "the", "light", "off", "rare", "xylophone"}
+    assert max(said.values()) < 1.3 * min(said.values())
+    assert {len(line.text.split()) for line in lines} == set(range(1, 7))
+    assert salad([], 10, seed=3) == []
