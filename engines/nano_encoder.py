@@ -30,7 +30,7 @@ class NanoEncoderConfig:
     ff_size: int = 1024
     kernel: int = 11
     """Width of the depth-wise convolution, in frames."""
-    dropout: float = 0.1
+    dropout: float = 0.12
 
 
 class NanoEncoder(nn.Module):

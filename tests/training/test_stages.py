@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ torch = pytest.importorskip("torch")
 
 from engines.training import loop  # noqa: E402
 from engines.training.batches import Mixture, SpeechBatches  # noqa: E402
-from engines.training.configs import ConfigError, read  # noqa: E402
+from engines.training.configs import ConfigError, path_of, read  # noqa: E402
 from engines.training.corpus import Corpus, CorpusError  # noqa: E402
 from engines.training.encoder import disagreement  # noqa: E402
 from engines.training.loop import CheckpointMismatchError  # noqa: E402
@@ -81,6 +82,14 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path):
         go(tmp_path / "killed", dies_at=5)
     assert read_state(tmp_path / "killed" / "test.pt")["step"] == 4
     assert_equal(go(tmp_path / "killed", None), go(tmp_path / "whole", None))
+
+
+@pytest.mark.parametrize("name", ["encoder", "encoder-gpu"])
+def test_the_recipes_own_numbers_can_be_read(name):
+    stage = read(EncoderStage, path_of(name, Path("nowhere")))
+    assert sum(stage.sound.shares.values()) == pytest.approx(1.0)
+    assert stage.schedule.warmup + stage.schedule.decay <= stage.schedule.steps
+    assert not stage.spelling.agreement or stage.sound.hearings == 2
 
 
 def test_batches_come_in_order_however_many_make_them(tmp_path):
