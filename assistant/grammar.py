@@ -52,14 +52,14 @@ class Speller:
         self._known: Sequence[Template] = ()
         self._grammar: Grammar | None = None
 
-    def hear(self, prefix: Prefix) -> list[Heard]:
-        """The plugins' sentences, best first; none where the model does not spell."""
+    def hear(self, prefix: Prefix, limit: int = 1) -> list[Heard]:
+        """At most `limit` of the plugins' sentences, best first; none of a model not spelling."""
         if prefix.spelling is None:
             return []
         templates = self._templates()
         if self._grammar is None or templates != self._known:
             self._known, self._grammar = templates, Grammar(templates, self._encode, self._decode)
-        return self._grammar.hear(prefix.spelling, self._blank)
+        return self._grammar.hear(prefix.spelling, self._blank, limit)
 
     def _encode(self, word: str) -> Sequence[int]:
         return self._tokenizer.encode(word, add_special_tokens=False).ids
