@@ -44,6 +44,10 @@ taken for one of them, and of sentences that no plugin knows, one in 14 for a co
 KNOWN_LOSS = 2.5
 """The same for a question known by heart, stricter: a wrong answer is worse than none. Measured:
 84 in 100 are then recognised and 11 taken for another, and so are 3 in 100 of other speech."""
+FAVOUR = 0.6
+"""How much better than a plugin's sentence a question known by heart has to fit: a plugin is there
+because somebody wants it. Measured: two more of 72 orders are understood, two fewer of 300
+questions."""
 TRANSCRIPT_TOKENS = 64
 WEIGHING_PASSES = 2
 """One for the context, one for all sentences together."""
@@ -215,11 +219,11 @@ class EngineMind:
         fitting: list[tuple[float, _Said]] = []
         if command is not None and command.loss <= SPELLED_LOSS:
             said = _Said(command.sentence, math.exp(-command.loss))
-            fitting.append((command.loss, said))
+            fitting.append((command.loss - FAVOUR, said))
         if known is not None and known.loss <= KNOWN_LOSS:
             said = _Said(known.question, math.exp(-known.loss), known.answer)
             fitting.append((known.loss, said))
-        if fitting:  # of two that fit alike, what a plugin can do goes first
+        if fitting:
             return min(fitting, key=itemgetter(0))[1]
         return _Said(reading.text, math.exp(-reading.loss), self.recall(reading.text))
 

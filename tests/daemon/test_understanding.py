@@ -8,7 +8,7 @@ import pytest
 
 from assistant.grammar import Heard
 from assistant.settings import EngineSettings
-from assistant.understanding import KNOWN_LOSS, LENIENCE, MARGIN, SPELLED_LOSS, EngineMind
+from assistant.understanding import FAVOUR, KNOWN_LOSS, LENIENCE, MARGIN, SPELLED_LOSS, EngineMind
 from assistant.worker import Cancel, Cancelled
 from engines.diffa import Prefix, Score, TextBlock
 from engines.schedule import Schedule, Threshold
@@ -170,7 +170,9 @@ def test_a_question_known_by_heart_is_answered_without_a_pass(loss: float, said:
     assert (understood.passes == 0) == (answer == "It is me.")
 
 
-@pytest.mark.parametrize(("loss", "said"), [(0.4, "light on"), (0.6, "who is it")])
+@pytest.mark.parametrize(
+    ("loss", "said"), [(0.49 + FAVOUR, "light on"), (0.51 + FAVOUR, "who is it")]
+)
 def test_a_plugin_and_a_known_question_are_told_apart_by_the_sound(loss: float, said: str):
     recalled = Recalled("who is it", "It is me.", 0.5)
     engine = FakeEngine("", reading=Reading("hoo is it", -2.0, 0.5), recalled=recalled)
