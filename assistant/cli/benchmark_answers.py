@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from assistant.cli.bars import counting_bar
 from assistant.cli.benchmark_options import Making, Marking
 from assistant.errors import UserError
 
@@ -144,16 +145,6 @@ def given(benchmark: "Benchmark", making: Making, marking: Marking) -> Answered:
 
 @contextmanager
 def _bar(label: str, total: int, done: int) -> Iterator[Callable[[int], None]]:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+    with counting_bar(stderr=True) as bar:
         task = bar.add_task(label, total=total, completed=done)
         yield lambda more: bar.advance(task, more)

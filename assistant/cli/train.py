@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from assistant.cli.bars import counting_bar
 from assistant.errors import UserError
 
 app = typer.Typer(
@@ -271,16 +272,7 @@ def told(where: Path) -> Iterator[None]:
 
 
 def _show_steps(steps: Iterator[Any]) -> None:
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn()) as bar:
+    with counting_bar() as bar:
         tasks: dict[str, Any] = {}
         for step in steps:
             counts = ", ".join(f"{count} {name}" for name, count in step.counts.items() if count)

@@ -176,7 +176,7 @@ def _there(batch: Mapping[str, Any], device: str) -> dict[str, Any]:
     }
 
 
-def choose(device: Device) -> str:
+def choose(device: Device) -> Literal["cpu", "cuda"]:
     """What trains, `auto` decided; raises `DeviceError` for CUDA that is not there."""
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"

@@ -17,7 +17,7 @@ from torch import Tensor, distributed, nn
 
 from engines.llada import LLaDA
 from engines.shapes import LLaDAConfig
-from engines.training.loop import Device
+from engines.training.loop import Device, choose
 
 PATIENCE = timedelta(minutes=10)
 """How long a process waits for the others."""
@@ -77,7 +77,7 @@ def team(device: Device = "auto") -> Iterator[Team]:
     size = int(os.environ.get("WORLD_SIZE", "1"))
     local = int(os.environ.get("LOCAL_RANK", "0"))
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = choose(device)
     if device == "cuda":
         if local >= torch.cuda.device_count():
             raise ProcessesError(
