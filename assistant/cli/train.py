@@ -15,7 +15,7 @@ from assistant.cli.bars import counting_bar
 from assistant.errors import UserError
 
 app = typer.Typer(
-    help="Train nano: speech, encoder, splice, lm, align, instruct, ship; stop and resume each.",
+    help="Train nano: speech, label, encoder, splice, lm, align, instruct, ship; resume each.",
     no_args_is_help=True,
 )
 
@@ -114,6 +114,18 @@ def encoder(
 ) -> None:
     """Teach the speech encoder to spell with CTC."""
     _train("encoder", **locals())
+
+
+@app.command(epilog="Example: assistant train label runs/nano --data data")
+def label(run: RunArgument, data: DataOption) -> None:
+    """Let PocketSphinx write down recordings that have no words, and keep what it is sure of."""
+    need_torch()
+    with told(run):
+        from engines.training.labelling import label as listen
+        from engines.training.labelling import pocketsphinx
+
+        _show_steps(listen(data / "speech" / "manifest.jsonl", run, pocketsphinx()))
+    typer.echo(f"{run}: now go on with: assistant train encoder {run}")
 
 
 @app.command(epilog="Example: assistant train splice runs/nano")

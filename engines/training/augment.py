@@ -16,6 +16,7 @@ SPEED_OF_SOUND = 343.0
 _ROOMS = 96
 _NOISES = 64
 NOISE_S = 24
+_MOST_TALKERS = 6
 NOISY_DB = 12.0
 _MU = 255.0
 
@@ -104,13 +105,15 @@ class Augmenter:
         return Heard(audio, noisy=snr_db < NOISY_DB)
 
     def _babble(self, length: int, rng: np.random.Generator) -> Audio:
+        """Some people who talk at the same time, near and far, half of the time in a room."""
         noise = np.zeros(length, np.float32)
-        for _ in range(rng.integers(1, 5)):
+        for _ in range(rng.integers(1, _MOST_TALKERS + 1)):
             corpus = self._corpora[rng.integers(len(self._corpora))]
             clip = corpus.clips[rng.integers(len(corpus.clips))]
-            talk = corpus.audio(clip).astype(np.float32) / 32768
-            noise += np.resize(talk, length)
-        return noise
+            talk = np.resize(corpus.audio(clip).astype(np.float32), length)
+            level = 10 ** rng.uniform(-0.5, 0) / (talk.std() + 1e-6)
+            noise += np.roll(talk, rng.integers(length)) * np.float32(level)
+        return reverberate(noise, rooms()[rng.integers(_ROOMS)]) if rng.random() < 0.5 else noise
 
 
 def change_speed(audio: Audio, factor: float) -> Audio:
@@ -136,7 +139,10 @@ def mix(audio: Audio, noise: Audio, snr_db: float) -> Audio:
 
 @cache
 def noises() -> list[Audio]:
-    """A fixed set of noises, long enough for any clip, from white to brown, some with a hum."""
+    """A fixed set of noises, long enough for any clip.
+
+    From white to brown, some with a hum, some that swell and fade, some with things that clatter.
+    """
     rng = np.random.default_rng(21)
     length = NOISE_S * SAMPLE_RATE_HZ
     result = []
@@ -148,8 +154,31 @@ def noises() -> list[Audio]:
         if rng.random() < 0.2:
             hum_hz = rng.choice([50, 60, 100, 120])
             noise += 2 * np.sin(2 * np.pi * hum_hz * np.arange(length) / SAMPLE_RATE_HZ)
+        if rng.random() < 0.4:
+            noise *= swell(length, rng)
+        if rng.random() < 0.4:
+            noise += clatter(length, rng)
         result.append(noise.astype(np.float32))
     return result
+
+
+def swell(length: int, rng: np.random.Generator) -> Audio:
+    """A loudness that wanders, up to ten times a second."""
+    knots = np.arange(0, length + SAMPLE_RATE_HZ, SAMPLE_RATE_HZ / rng.uniform(0.5, 10))
+    level = rng.normal(0, rng.uniform(0.3, 1.0), len(knots))
+    return np.exp(np.interp(np.arange(length), knots, level)).astype(np.float32)
+
+
+def clatter(length: int, rng: np.random.Generator) -> Audio:
+    """Cups, keys and doors: short ringing blows, one to five in a second."""
+    noise = np.zeros(length, np.float32)
+    size = SAMPLE_RATE_HZ // 4
+    time_s = np.arange(size) / SAMPLE_RATE_HZ
+    for start in rng.integers(0, length - size, int(length / SAMPLE_RATE_HZ * rng.uniform(1, 5))):
+        blow = np.exp(-time_s / rng.uniform(0.005, 0.06)) * rng.uniform(2, 10)
+        tones = np.sin(2 * np.pi * rng.uniform(300, 6000, (3, 1)) * time_s).mean(0)
+        noise[start : start + size] += blow * (tones + rng.normal(0, 0.3, size))
+    return noise
 
 
 def coloured_noise(length: int, rng: np.random.Generator) -> Audio:

@@ -42,7 +42,8 @@ from engines.training.speech import (
 from engines.training.text import MAX_WORDS, prose, read_jsonl, sentences, spoken
 from engines.training.vocabulary import train_tokenizer
 
-SPEECH, HUMAN, WORDS, SPLICED = "speech", "human", "words", "spliced"
+SPEECH, HUMAN, WORDS = "speech", "human", "words"
+SPLICED, LABELLED = "spliced", "labelled"
 HELD_OUT_SYNTHETIC, HELD_OUT_HUMAN = "heldout_synthetic", "heldout_human"
 HELD_OUT_QUESTIONS = "heldout_questions"
 PAIRS, TOKENIZER, WRITTEN = "pairs.jsonl", "tokenizer.json", "written.txt"

@@ -14,7 +14,7 @@ from engines.training.batches import Mixture
 from engines.training.corpus import Corpus, CorpusError, hours
 from engines.training.lm import Pair
 from engines.training.loop import CheckpointMismatchError
-from engines.training.preparation import HUMAN, PAIRS, SPEECH, TOKENIZER, WORDS
+from engines.training.preparation import HUMAN, LABELLED, PAIRS, SPEECH, TOKENIZER, WORDS
 from engines.training.text import read_jsonl
 
 Stage = Literal["encoder", "lm", "align", "instruct"]
@@ -138,7 +138,7 @@ def _corpora(
 
 def facts(run: Path, model: nn.Module) -> dict[str, Any]:
     """What a model card says about how a model was made, counted from the run's own files."""
-    folders = [run / HUMAN, run / WORDS, *sorted((run / SPEECH).glob("*"))]
+    folders = [run / HUMAN, run / LABELLED, run / WORDS, *sorted((run / SPEECH).glob("*"))]
     corpora = {str(f.relative_to(run)): Corpus(f) for f in folders if (f / "clips.jsonl").is_file()}
     stages = [stage for stage in STAGES if (run / f"{stage}.pt").is_file()]
     return {
