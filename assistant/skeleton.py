@@ -26,13 +26,11 @@ async def hello(turn: Turn, who: str) -> str:
     return f"Hello, {{who}}!"
 '''
 
-_TEST = """import {name}
-import pytest
+_TEST = """from {name} import plugin
 
 
-@pytest.mark.asyncio
 async def test_somebody_is_greeted(assistant):
-    assistant.add({name}.plugin)
+    assistant.add(plugin)
     turn = await assistant.hear("say hello to anna from {spoken}")
     assert turn.intent == "{name}.hello"
     assert turn.slots == {{"who": "anna"}}

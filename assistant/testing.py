@@ -1,17 +1,18 @@
 """The pytest plugin of plugin authors: `turn = await assistant.hear("turn on the lamp")`.
 
-pytest finds it by itself where the assistant is installed; give pytest-asyncio
-`asyncio_mode = "auto"`, or mark the tests with `@pytest.mark.asyncio`.
+pytest finds it by itself where the assistant is installed. With pytest-asyncio a coroutine that
+takes the fixture `assistant` is a test without further marks.
 """
 
 import asyncio
 import heapq
+import inspect
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -28,6 +29,9 @@ from assistant.settings import PluginSettings, Settings
 from assistant.turn import Speaker, Turn
 from assistant.voice import measure
 from assistant.web import Response
+
+if TYPE_CHECKING:
+    from assistant.understanding import EngineMind
 
 _SETTLE_ROUNDS = 20
 
@@ -186,6 +190,7 @@ class Assistant:
         self._state_folder = state_folder
         self._intents: Intents | None = None
         self._extra: list[Plugin] = []
+        self._mind: EngineMind | None = None
         self._ids = itertools.count(1)
         self._last_reply = ""
 
@@ -278,12 +283,29 @@ class Assistant:
         from assistant.understanding import load_mind
         from assistant.worker import Cancel
 
-        mind = load_mind(Settings(state_folder=self._state_folder), intents)
-        samples = load_audio(recording, mind.longest_s).samples
-        return mind.understand(Cancel(), samples).transcript, samples
+        if self._mind is None:
+            self._mind = load_mind(Settings(state_folder=self._state_folder), intents)
+        samples = load_audio(recording, self._mind.longest_s).samples
+        return self._mind.understand(Cancel(), samples).transcript, samples
 
 
 @pytest.fixture
-def assistant(tmp_path: Path) -> Assistant:
-    """Give an assistant with every installed plugin and an empty state folder."""
-    return Assistant(tmp_path)
+def assistant(tmp_path: Path, request: pytest.FixtureRequest) -> Assistant:
+    """Give an assistant with an empty state folder and every plugin that is installed.
+
+    Plugins of the test's own module are loaded too.
+    """
+    given = Assistant(tmp_path)
+    for each in vars(request.module).values():
+        if isinstance(each, Plugin):
+            given.add(each)
+    return given
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(collector: pytest.Collector, obj: object) -> None:
+    """Have pytest-asyncio run the coroutines that take the fixture, however it is configured."""
+    if not collector.config.pluginmanager.has_plugin("asyncio"):
+        return
+    if inspect.iscoroutinefunction(obj) and "assistant" in inspect.signature(obj).parameters:
+        pytest.mark.asyncio(obj)

@@ -67,9 +67,42 @@ def test_a_new_plugin_is_sound_and_its_test_passes(folder):
     result = run("new", "coffee_machine")
     assert (result.exit_code, result.output.count("wrote")) == (0, 2)
     assert run("check").exit_code == 0
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."]
+    assert "1 passed" in own_tests(folder, ".")
+
+
+def own_tests(folder, what):
+    """What pytest says of an author's own tests, without any configuration."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", what]
     tested = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert "1 passed" in tested.stdout, tested.stdout + tested.stderr
+    return tested.stdout + tested.stderr
+
+
+SELF_TESTING = """from assistant.plugin import Plugin, Turn
+
+bell = Plugin("bell")
+
+
+@bell.intent("ring the {place} bell", examples={"ring the hall bell": {"place": "hall"}})
+async def ring(turn: Turn, place: str) -> str:
+    await turn.mqtt.publish(f"bells/{place}", "ring")
+    return "Ringing."
+
+
+async def test_it_rings(assistant):
+    turn = await assistant.hear("ring the hall bell")
+    assert (turn.intent, turn.published) == ("bell.ring", [("bells/hall", "ring")])
+
+
+async def test_somebody_else_rings(assistant):
+    assert (await assistant.hear("ring the hall bell")).reply == "Tom rings."
+"""
+
+
+def test_a_plugin_may_hold_its_own_tests(tmp_path):
+    (tmp_path / "bell.py").write_text(SELF_TESTING)
+    said = own_tests(tmp_path, "bell.py")
+    assert "1 failed, 1 passed" in said, said
+    assert "assert 'Ringing.' == 'Tom rings.'" in said
 
 
 def test_new_answers_are_sound_and_take_nobodys_place(folder):

@@ -16,7 +16,7 @@ from assistant.cli import train
 from assistant.cli.main import app
 from assistant.errors import UserError
 
-COMMANDS = ["adopt", "speech", "label", "encoder", "lm", "align", "instruct", "ship", "pairs", "plot"]
+COMMANDS = "adopt speech label encoder splice lm align instruct ship pairs plot".split()
 
 
 def invoke(*args):

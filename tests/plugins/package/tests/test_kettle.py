@@ -1,9 +1,6 @@
 import json
 
-import pytest
 
-
-@pytest.mark.asyncio
 async def test_water_is_boiled(assistant):
     turn = await assistant.hear("please boil three cups of water")
     assert turn.intent == "kettle.boil"
