@@ -5,11 +5,12 @@ sentences that the plugins know there is mostly one that the sound fits far bett
 So a plugin that is written tomorrow is understood in words the model was never trained on.
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from assistant import spoken
-from assistant.nodes import Choice, Series, Slot, Text
+from assistant.nodes import Choice, Node, Series, Slot, Text
 from assistant.slots import SlotType
 from assistant.templates import Template
 from engines.checkpoints import Checkpoint
@@ -24,7 +25,7 @@ POLITE_BEFORE = (
     *("can you please", "could you please", "i want you to", "i would like you to", "i'd like to"),
 )
 POLITE_AFTER = ("please", "now", "right now", "thanks", "thank you", "for me")
-_WILD_LOSS = 1.0
+_WILD_LOSS = 2.0
 """Added for a sentence that is all free text: anything fits into that."""
 _MAX_WORDS = 400_000
 """Words that the lattice may hold; templates beyond it are left out."""
@@ -40,6 +41,9 @@ class Heard:
     loss: float
     """How much less probable than the freest reading it is, in log-probability a piece, and more
     for free text and for what it leaves unsaid."""
+    freedom: float = 0.0
+    """Logarithm of how many sentences it was chosen from, a piece: of very many one nearly fits any
+    sound, by chance."""
 
 
 class Speller:
@@ -80,6 +84,8 @@ class Grammar:
         """`encode` gives the pieces of one word, `decode` the text of some pieces."""
         self._decode = decode
         self._lattice, self.left_out = _lattice(templates, encode)
+        count = math.log(len(templates)) if templates else 0.0
+        self._choices = [count + math.log(_wordings(each.tree, each)) for each in templates]
 
     def hear(self, log_probability: Floats, blank: int, limit: int = 4) -> list[Heard]:
         """The best sentence of each template, best first; `log_probability` is [S, V]."""
@@ -89,7 +95,8 @@ class Grammar:
             spans = (word for word in path.words if isinstance(word, Span))
             wild = sum(span.end - span.begin for span in spans) / len(log_probability)
             loss = path.loss + _WILD_LOSS * wild
-            found.setdefault(sentence, Heard(sentence, path.owner, loss))
+            freedom = self._choices[path.owner] / path.pieces
+            found.setdefault(sentence, Heard(sentence, path.owner, loss, freedom))
         return list(found.values())
 
     def _words(self, path: Path, log_probability: Floats, blank: int) -> str:
@@ -127,6 +134,19 @@ def _lattice(
             words.phrase(end, over, phrase)
         lattice.accept(over, owner)
     return lattice.build(), left_out
+
+
+def _wordings(node: Node, template: Template) -> int:
+    """In how many ways a part of a template can be said, politeness aside; free text counts one."""
+    match node:
+        case Slot(name):
+            kind = template.types[name]
+            return max(1, len(kind.heard or kind.values))
+        case Series(parts):
+            return math.prod(_wordings(part, template) for part in parts)
+        case Choice(options):
+            return sum(_wordings(option, template) for option in options)
+    return 1
 
 
 class _Words:

@@ -8,7 +8,15 @@ import pytest
 
 from assistant.grammar import Heard
 from assistant.settings import EngineSettings
-from assistant.understanding import FAVOUR, KNOWN_LOSS, LENIENCE, MARGIN, SPELLED_LOSS, EngineMind
+from assistant.understanding import (
+    FAVOUR,
+    FREEDOM_COST,
+    KNOWN_LOSS,
+    LENIENCE,
+    MARGIN,
+    SPELLED_LOSS,
+    EngineMind,
+)
 from assistant.worker import Cancel, Cancelled
 from engines.diffa import Prefix, Score, TextBlock
 from engines.schedule import Schedule, Threshold
@@ -198,12 +206,19 @@ def test_a_spelling_of_silence_is_no_sentence_of_a_plugin():
 
 
 @pytest.mark.parametrize(
-    ("loss", "taken"),
-    [(SPELLED_LOSS - 0.01, "kitchen light on"), (SPELLED_LOSS + 0.01, "kids and i go on")],
+    ("loss", "freedom", "taken"),
+    [
+        (SPELLED_LOSS - 0.01, 0.0, "kitchen light on"),
+        (SPELLED_LOSS + 0.01, 0.0, "kids and i go on"),
+        (SPELLED_LOSS - 0.01 - FREEDOM_COST, 1.0, "kitchen light on"),
+        (SPELLED_LOSS + 0.01 - FREEDOM_COST, 1.0, "kids and i go on"),
+    ],
 )
-def test_a_sentence_that_the_sound_spells_is_taken_if_it_is_near_enough(loss: float, taken: str):
+def test_a_sentence_that_the_sound_spells_is_taken_if_it_is_near_enough(
+    loss: float, freedom: float, taken: str
+):
     engine = FakeEngine("", reading=Reading("kids and i go on", -9.0, 0.4))
-    spelled = [Heard("kitchen light on", 0, loss), Heard("fan on", 1, 4.0)]
+    spelled = [Heard("kitchen light on", 0, loss, freedom), Heard("fan on", 1, 4.0)]
     settings = EngineSettings(threshold=0.8)
     listening = EngineMind(engine, lambda *_: [], lambda _: False, settings, lambda _: spelled)
     assert listening.understand(Cancel(), SOUND).transcript == taken

@@ -103,3 +103,19 @@ def test_free_text_and_what_is_left_unsaid_count_against_a_sentence():
     free = grammar("remind me to {item}").hear(said, BLANK)[0]
     short = grammar("light").hear(said, BLANK)[0]
     assert exact.loss < free.loss < short.loss
+
+
+def test_the_more_sentences_there_are_the_freer_is_each_of_them():
+    said = spelled("turn on the light")
+
+    def freedom(*sources):
+        return grammar(*sources).hear(said, BLANK)[0].freedom
+
+    pieces = len(TOKENIZER.encode("turn on the light").ids)
+    assert freedom("turn on the light") == 0.0
+    assert freedom("turn (on|off) the (light|lamp|fan)") == pytest.approx(np.log(6) / pieces)
+    assert freedom("turn on the light", "stop") == pytest.approx(np.log(2) / pieces)
+    assert freedom("turn on [the] light {item}", "turn on the light") == pytest.approx(
+        np.log(2) / pieces
+    )
+    assert freedom("turn on the light [for {minutes} minutes]") > np.log(100) / pieces
