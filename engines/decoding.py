@@ -13,7 +13,7 @@ from itertools import count
 import numpy as np
 
 from engines.backends import Backend, Context, Ids, Proposal, Query, RequestError
-from engines.schedule import Floats, Schedule, quota
+from engines.schedule import Floats, Schedule, Steps, quota
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,7 @@ class _Response:
         self.log_probability = np.zeros(len(self.tokens), dtype=np.float32)
         self.context_length = len(request.context)
         self.block = self.passes = 0
+        self.told, self.last = 0, -1  # blocks handed out; the last one that passes are done with
         self.passes_of = [0] * schedule.blocks
         self.masks_of = [self._masked(block).size for block in range(schedule.blocks)]
         self.computed = -self.context_length  # keys and values before it are final
@@ -114,16 +115,17 @@ class _Response:
         block_of = np.maximum(query.active // self.schedule.block_length, self.block)
         sureness = self._sureness(proposal)
         blocks = np.unique(block_of).tolist()
-        # without these the first unfinished block might never end
+        # without these the first unfinished block might never end; fixed steps end by themselves
         active = {self.block} | {
             block for block in blocks if self._committed(block - 1, self.schedule.activation)
         }
+        least = 0 if isinstance(self.schedule.rule, Steps) else 1
         for block in blocks:
             mine = np.flatnonzero(block_of == block)
             mine = mine[np.argsort(-sureness[mine], kind="stable")]
             ranked = sureness[mine]
             granted = quota(self.schedule.rule, ranked, self.passes_of[block], self.masks_of[block])
-            chosen = mine[: max(granted, int(block in active))]
+            chosen = mine[: max(granted, least * (block in active))]
             self.tokens[query.active[chosen]] = proposal.tokens[chosen]
             self.log_probability[query.active[chosen]] = proposal.log_probability[chosen]
             self.passes_of[block] += 1
@@ -142,25 +144,31 @@ class _Response:
         return patient and self._masked(self.block).size > 0
 
     def finished(self) -> Iterator[BlockEvent]:
-        """Hand out blocks without masks, and move on."""
+        """Hand out blocks that change no more, and move on."""
         while self.block < len(self.masks_of) and not self._unfinished():
-            start, stop = self._span(self.block)
-            limit = self._limit()
-            tokens = self.tokens[start : min(stop, limit)]
-            stopped = limit < stop
-            last = stopped or stop == len(self.tokens)
-            yield BlockEvent(
-                handle=self.handle,
-                block=self.block,
-                tokens=tuple(tokens.tolist()),
-                confidence=tuple(
-                    np.exp(self.log_probability[start : start + len(tokens)]).tolist()
-                ),
-                passes=self.passes,
-                last=last,
-                stopped=stopped,
-            )
-            self.block = len(self.masks_of) if last else self.block + 1
+            stopped = self._limit() < self._span(self.block)[1]
+            self.last = self.block
+            self.block = len(self.masks_of) if stopped else self.block + 1
+        over = self.block == len(self.masks_of)
+        # masks that are left behind may still be filled by full passes
+        while self.told <= self.last and (over or not self._masked(self.told).size):
+            yield self._event(self.told, last=over and self.told == self.last)
+            self.told += 1
+
+    def _event(self, block: int, *, last: bool) -> BlockEvent:
+        start, stop = self._span(block)
+        limit = self._limit()
+        tokens = self.tokens[start : min(stop, limit)]
+        sure = np.exp(self.log_probability[start : start + len(tokens)])
+        return BlockEvent(
+            handle=self.handle,
+            block=block,
+            tokens=tuple(tokens.tolist()),
+            confidence=tuple(sure.tolist()),
+            passes=self.passes,
+            last=last,
+            stopped=limit < stop,
+        )
 
 
 class Decoder:

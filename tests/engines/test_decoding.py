@@ -267,6 +267,33 @@ def test_a_model_that_only_proposes_masks_does_not_hang():
     assert len(fake.passes) == 4
 
 
+def test_a_block_with_a_mask_left_behind_is_told_once_a_later_pass_has_filled_it():
+    says = [10, MASK, 12, 13]
+    fake = FakeBackend({1: says}, {1: [0.9, 0.8, 0.7, 0.1]}, block_causal=False)
+    decoder = Decoder(fake)
+    decoder.add(request(Schedule(4, 2, Steps(1), "none")))
+    assert decoder.step() == []
+    says[1] = 11
+    events = decoder.step()
+    assert [list(each[0].active) for each in fake.passes] == [[0, 1], [1, 2, 3]]
+    # two tokens for the second block's one step: the mask took the place of one
+    assert [event.tokens for event in events] == [(10, 11), (12, MASK)]
+    assert [event.last for event in events] == [False, True]
+
+
+def test_steps_that_have_nothing_left_to_grant_fill_no_mask():
+    fake = FakeBackend({1: [MASK, 11]}, {1: [0.9, 0.8]}, block_causal=False)
+    decoder = Decoder(fake)
+    decoder.add(request(Schedule(2, 2, Steps(4), "none")))
+    decoder.step()
+    fake.says, fake.sure = {1: [10, 11]}, {1: [0.1, 0.8]}
+    decoder.step()
+    decoder.step()
+    (event,) = decoder.step()
+    assert event.tokens == (MASK, 11)
+    assert event.passes == 4
+
+
 def test_room_for_tokens_is_rounded_up_to_whole_blocks():
     assert replace(Schedule(), max_new_tokens=33, block_length=32).blocks == 2
 
