@@ -23,13 +23,20 @@ class Fused:
             self._run = torch.compile(self._plain, dynamic=True)
         try:
             return self._run(*tensors)
+        except torch.OutOfMemoryError:
+            raise
         except Exception as error:
-            if self._run is self._plain:
+            if self._run is self._plain or _recording(*tensors):
                 raise
             reason = (str(error) or type(error).__name__).splitlines()[0]
             _log.warning("%s is not compiled, which is slower: %s", self._plain.__name__, reason)
             self._run = self._plain
             return self._plain(*tensors)
+
+
+def _recording(tensor: Tensor, *_: Tensor) -> bool:
+    """Whether a CUDA graph is being captured, whose failure tells nothing of the compiler."""
+    return tensor.is_cuda and torch.cuda.is_current_stream_capturing()
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

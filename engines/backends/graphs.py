@@ -7,8 +7,10 @@ and every shape has a graph. It is captured when it is first met and replayed fr
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,35 +22,51 @@ _WARM_UP = 3
 _log = logging.getLogger(__name__)
 
 Compute = Callable[..., Tensor]
+_Pool = Any  # torch has no public name for its type
 Capture = Callable[[Callable[[], Tensor]], tuple[Callable[[], None], Tensor]]
 """Records a computation: how to repeat it, and where its result lies."""
 
 
 @cache
-def _first() -> torch.cuda.CUDAGraph:
-    """A recording of nothing much, whose memory all others share: no two are replayed at once.
+def _shared() -> tuple[_Pool, torch.cuda.CUDAGraph]:
+    """Memory that all recordings share, since no two are replayed at once.
 
-    It is kept, because that memory goes away with the last recording that uses it.
+    With it comes a recording of nothing much: the memory goes away with the last one that uses it.
     """
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-        torch.zeros(1, device="cuda")
-    return graph
+    pool = torch.cuda.graph_pool_handle()
+    graph, _ = _captured(lambda: torch.zeros(1, device="cuda"), pool)
+    return pool, graph
 
 
 def cuda_capture(compute: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
     """Record what `compute` launches on the GPU."""
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(_WARM_UP):  # libraries allocate their workspaces at the first calls
-            compute()
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    # the encoder may allocate on another thread meanwhile, which is no concern of this recording
-    with torch.cuda.graph(graph, pool=_first().pool(), capture_error_mode="thread_local"):
-        output = compute()
+    here, side = torch.cuda.current_stream(), torch.cuda.Stream()
+    side.wait_stream(here)
+    try:
+        with torch.cuda.stream(side):
+            for _ in range(_WARM_UP):  # libraries allocate their workspaces at the first calls
+                compute()
+    finally:
+        here.wait_stream(side)
+    graph, output = _captured(compute, _shared()[0])
     return graph.replay, output
+
+
+def _captured(compute: Callable[[], Tensor], pool: _Pool) -> tuple[torch.cuda.CUDAGraph, Tensor]:
+    """Record what has run before; where that fails, leave the stream and the allocator as found."""
+    here, graph = torch.cuda.current_stream(), torch.cuda.CUDAGraph()
+    try:
+        # the encoder may allocate on another thread meanwhile, which is no concern of this
+        with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+            output = compute()
+    except BaseException:
+        # torch up to 2.12 forgets this, and then frees nothing more of what it has cached
+        with suppress(RuntimeError):  # how one refuses it that was told already
+            torch._C._cuda_endAllocateToPool(torch.cuda.current_device(), pool)  # noqa: SLF001
+        raise
+    finally:
+        torch.cuda.set_stream(here)  # torch stays on the recording's own if that cannot be ended
+    return graph, output
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +79,14 @@ class _Recorded:
 class Graphs:
     """Calls a function of tensors through recordings, one for each set of shapes and settings.
 
-    What it returns is overwritten by the next call, so it has to be read before.
+    What cannot be recorded is computed plainly. What a call returns is overwritten by the next, so
+    it has to be read before.
     """
 
     def __init__(self, compute: Compute, capture: Capture) -> None:
         self._compute, self._capture = compute, capture
-        self._recorded: OrderedDict[Hashable, _Recorded] = OrderedDict()
-        self._able = True
+        self._recorded: OrderedDict[Hashable, _Recorded | None] = OrderedDict()
+        self._able, self._warned = True, False
 
     def forget(self) -> None:
         """Drop all recordings, because memory that they use has moved."""
@@ -76,30 +95,33 @@ class Graphs:
     def __call__(self, *tensors: Tensor, **settings: Hashable) -> Tensor:
         """Compute with `tensors`; the `settings` are part of the recording."""
         key = (tuple(settings.items()), *(tuple(each.shape) for each in tensors))
-        recorded = self._recorded.get(key) or self._record(key, tensors, settings)
+        if key not in self._recorded:
+            if len(self._recorded) >= MOST:
+                self._recorded.popitem(last=False)
+            self._recorded[key] = self._record(tensors, settings)
+        self._recorded.move_to_end(key)
+        recorded = self._recorded[key]
         if recorded is None:
             return self._compute(*tensors, **settings)
-        self._recorded.move_to_end(key)
         for buffer, tensor in zip(recorded.inputs, tensors, strict=True):
             buffer.copy_(tensor)
         recorded.replay()
         return recorded.output
 
     def _record(
-        self, key: Hashable, tensors: tuple[Tensor, ...], settings: dict[str, Hashable]
+        self, tensors: tuple[Tensor, ...], settings: dict[str, Hashable]
     ) -> _Recorded | None:
-        """Record for new shapes; give up for good, loudly, if the device cannot."""
+        """Record for new shapes, or say once that it cannot be and why."""
         if not self._able:
             return None
-        inputs = [each.clone() for each in tensors]
         try:
-            replay, output = self._capture(lambda: self._compute(*inputs, **settings))
-        except RuntimeError as error:
-            reason = str(error).splitlines()[0]
-            _log.warning("passes run without CUDA graphs, which is slower: %s", reason)
-            self._able = False
+            inputs = [each.clone() for each in tensors]
+            return _Recorded(inputs, *self._capture(lambda: self._compute(*inputs, **settings)))
+        except Exception as error:  # noqa: BLE001 - a mistake of `compute` comes up again without
+            # want of memory says nothing of smaller shapes, anything else is tried no more
+            self._able = isinstance(error, torch.OutOfMemoryError)
+            if not self._warned:
+                reason = (str(error) or type(error).__name__).splitlines()[0]
+                _log.warning("passes run without CUDA graphs, which is slower: %s", reason)
+            self._warned = True
             return None
-        if len(self._recorded) >= MOST:
-            self._recorded.popitem(last=False)
-        self._recorded[key] = _Recorded(inputs, replay, output)
-        return self._recorded[key]

@@ -1,14 +1,16 @@
 """The torch backend's own parts: its cache, recorded passes, quantised weights."""
 
 import logging
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
 import torch
 
 from engines.backends import Context, RequestError
+from engines.backends import graphs as graphs_module
 from engines.backends.cache import KeyValues
-from engines.backends.graphs import Graphs
+from engines.backends.graphs import Graphs, cuda_capture
 from engines.backends.torch import TorchBackend
 from engines.checkpoints import CheckpointError
 from engines.decoding import Request, decode
@@ -97,6 +99,22 @@ def test_what_cannot_be_compiled_is_computed_plainly_and_said_once(monkeypatch, 
     assert record.getMessage().endswith("is not compiled, which is slower: no compiler")
 
 
+def test_want_of_memory_in_a_compiled_step_is_not_taken_for_a_missing_compiler(monkeypatch, caplog):
+    full = [torch.OutOfMemoryError("out of memory")]
+
+    def compiled(x):
+        if full:
+            raise full.pop()
+        return x / 2
+
+    monkeypatch.setattr(torch, "compile", lambda function, dynamic: compiled)
+    half = Fused(lambda x: x / 4)
+    with pytest.raises(torch.OutOfMemoryError):
+        half(torch.ones(1))
+    assert half(torch.ones(1)).item() == 0.5
+    assert caplog.records == []
+
+
 def test_recordings_are_dropped_when_the_memory_they_use_moves(tiny_lm):
     recorder = Recorder()
     backend = TorchBackend(tiny_lm, block_causal=True, capture=recorder)
@@ -116,15 +134,156 @@ def test_recordings_are_bounded_and_the_oldest_go_first():
     assert recorder.recorded == 41
 
 
-def test_a_device_that_cannot_record_computes_plainly_and_says_so_once(caplog):
-    def unable(compute):
-        raise RuntimeError("operation not permitted when stream is capturing")
+class Failing(Recorder):
+    """Records so many times, then fails as `error`, the computation being half recorded."""
 
-    graphs = Graphs(lambda x, first, length: x + 1, unable)
+    def __init__(self, error, after=0):
+        super().__init__()
+        self.error, self.after = error, after
+
+    def __call__(self, compute):
+        if self.recorded >= self.after:
+            self.recorded += 1
+            compute()
+            raise self.error
+        return super().__call__(compute)
+
+
+MISTAKES = [
+    RuntimeError("operation not permitted when stream is capturing\nand more"),
+    torch.AcceleratorError("capture invalidated"),
+    AssertionError(),
+    OSError("no compiler"),
+]
+
+
+@pytest.mark.parametrize("error", MISTAKES, ids=lambda error: type(error).__name__)
+def test_a_device_that_cannot_record_computes_plainly_and_says_so_once(error, caplog):
+    failing = Failing(error)
+    graphs = Graphs(lambda x, first, length: x + 1, failing)
     with caplog.at_level(logging.WARNING):
         assert [graphs(torch.zeros(n), first=0, length=1).sum().item() for n in (1, 2)] == [1, 2]
     (record,) = caplog.records
-    assert "without CUDA graphs, which is slower: operation not permitted" in record.getMessage()
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    assert record.getMessage() == f"passes run without CUDA graphs, which is slower: {reason}"
+    assert failing.recorded == 1
+
+
+def test_a_recording_that_finds_no_memory_leaves_the_others_and_smaller_ones_may_follow(caplog):
+    failing = Failing(torch.OutOfMemoryError("out of memory"), after=1)
+    graphs = Graphs(lambda x: x * 2, failing)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            assert graphs(torch.ones(1)).tolist() == [2]
+            assert graphs(torch.ones(9)).tolist() == [2] * 9
+    assert (failing.recorded, failing.replayed) == (2, 2)  # what failed is not tried again
+    failing.after = 3
+    assert graphs(torch.ones(4)).tolist() == [2] * 4
+    assert (failing.recorded, failing.replayed) == (3, 3)
+    assert len(caplog.records) == 1
+
+
+def test_what_is_wrong_with_the_computation_itself_is_no_fault_of_the_recording():
+    def wrong(x):
+        raise ValueError("no such token")
+
+    with pytest.raises(ValueError, match="no such token"):
+        Graphs(wrong, Recorder())(torch.zeros(1))
+
+
+@pytest.mark.parametrize("after", [0, 1, 2])
+@pytest.mark.parametrize("error", [RuntimeError(), torch.OutOfMemoryError()], ids=["any", "memory"])
+def test_passes_whose_recording_fails_decode_what_plain_ones_do(tiny_lm, error, after):
+    failing = Failing(error, after)
+    plain = TorchBackend(tiny_lm, block_causal=True, forbidden=FORBIDDEN)
+    backend = TorchBackend(tiny_lm, block_causal=True, forbidden=FORBIDDEN, capture=failing)
+    for _ in range(2):
+        assert responses(backend, REQUESTS) == responses(plain, REQUESTS)
+    assert failing.recorded > after
+
+
+class Device:
+    """torch's streams and allocator, as far as a recording changes them."""
+
+    def __init__(self, monkeypatch, fails):
+        self.current, self.waits, self.ended, self.fails = "main", [], [], fails
+        device = self
+
+        class Stream:
+            def wait_stream(self, other):
+                device.waits.append(other)
+
+        class Graph:
+            def replay(self):
+                device.waits.append("replay")
+
+        @contextmanager
+        def stream(other):
+            before, device.current = device.current, other
+            try:
+                yield
+            finally:
+                device.current = before
+
+        @contextmanager
+        def graph(_, pool, capture_error_mode):
+            assert (pool, capture_error_mode) == ("pool", "thread_local")
+            device.current = "capture"
+            yield  # and stays there if the recording fails, as torch does
+            if device.fails:
+                raise RuntimeError("capture invalidated")
+            device.current = "main"
+
+        fakes = {
+            "current_stream": lambda: Main() if device.current == "main" else device.current,
+            "Stream": Stream,
+            "stream": stream,
+            "set_stream": lambda other: setattr(device, "current", other.name),
+            "CUDAGraph": Graph,
+            "graph": graph,
+            "graph_pool_handle": lambda: "pool",
+            "current_device": lambda: 0,
+        }
+
+        class Main(Stream):
+            name = "main"
+
+        for name, fake in fakes.items():
+            monkeypatch.setattr(torch.cuda, name, fake)
+        monkeypatch.setattr(
+            torch._C, "_cuda_endAllocateToPool", lambda *told: device.ended.append(told)
+        )
+        monkeypatch.setattr(graphs_module, "_shared", lambda: ("pool", None))
+
+
+def test_a_recording_on_the_device_runs_a_few_times_first_and_is_then_replayed(monkeypatch):
+    device, seen = Device(monkeypatch, fails=False), []
+    replay, output = cuda_capture(lambda: seen.append(device.current) or torch.ones(1))
+    assert seen[-1] == "capture"
+    assert len(seen) > 1
+    assert not {"capture", "main"} & set(seen[:-1])
+    assert (device.current, device.ended, output.item()) == ("main", [], 1)
+    replay()
+    assert device.waits[-1] == "replay"
+
+
+def test_a_recording_that_fails_leaves_the_stream_and_the_allocator_as_they_were(monkeypatch):
+    device = Device(monkeypatch, fails=True)
+    with pytest.raises(RuntimeError, match="capture invalidated"):
+        cuda_capture(lambda: torch.ones(1))
+    assert device.current == "main"
+    assert device.ended == [(0, "pool")]
+
+
+def test_a_pass_that_fails_before_it_is_recorded_is_waited_for(monkeypatch):
+    device = Device(monkeypatch, fails=False)
+
+    def full():
+        raise torch.OutOfMemoryError
+
+    with pytest.raises(torch.OutOfMemoryError):
+        cuda_capture(full)
+    assert (device.current, len(device.waits), device.ended) == ("main", 2, [])
 
 
 def test_memory_that_is_there_is_not_moved():
