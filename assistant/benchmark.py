@@ -137,7 +137,7 @@ def _turns(settings: Settings, turns: int) -> Iterator[Measure]:
     A turn whose answer was begun at the first pause, as most are, is quicker than this.
     """
     intents = Intents.load(settings)
-    mind = load_mind(settings, intents)
+    mind = load_mind(settings, lambda: intents)
     requests = [_request(path) for path in sorted(RECORDINGS.glob("*.opus"))]
     totals, encodes, decodes = [], [], []
     for number in range(turns):

@@ -5,6 +5,7 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -19,29 +20,32 @@ from assistant.clock import Clock, SystemClock
 from assistant.controls import DEFAULT_MODEL, Controls, Memory, chosen_model, with_model
 from assistant.dialogue import Dialogue, new_turn_id
 from assistant.errors import UserError
+from assistant.garbage import no_search
 from assistant.health import Health
 from assistant.herald import Herald
-from assistant.hermes.bridge import Bridge
 from assistant.intents import Intents
 from assistant.mqtt.bus import Bus
 from assistant.mqtt.connection import device_id
 from assistant.mqtt.embedded import maybe_embedded
-from assistant.mqtt.intake import Intake
 from assistant.mqtt.outbox import Outbox
 from assistant.mqtt.payloads import EventType
 from assistant.obeying import Conversation, obey_all
 from assistant.origins import on_change
 from assistant.outdoors import Outdoors
-from assistant.satellites.attendant import Attendant
 from assistant.settings import MqttSettings, Settings
 from assistant.settings import Source as SourceKind
 from assistant.settings_layers import fingerprint
 from assistant.stopping import CLOSE_S, FAREWELL_S, end
 from assistant.supervisor import Supervisor
+from assistant.threads import beside
 from assistant.understanding import Mind, load_mind
 from assistant.vitals import Vitals
 from assistant.worker import Cancel as CancelWork
 from assistant.worker import Worker
+
+if TYPE_CHECKING:
+    from assistant.hermes.bridge import Bridge
+    from assistant.satellites.attendant import Attendant
 
 FIRST_SOUND_POLL_S = 0.05
 BEAT_S = 1.0
@@ -68,7 +72,7 @@ class Daemon:
         *,
         clock: Clock | None = None,
         wall_time: Callable[[], float] = time.time,
-        mind: Callable[[Settings, Intents], Mind] = load_mind,
+        mind: Callable[[Settings, Callable[[], Intents]], Mind] = load_mind,
         new_id: Callable[[], str] = new_turn_id,
         watch_plugins: bool = False,
     ) -> None:
@@ -99,7 +103,7 @@ class Daemon:
                     broker, settings.site, folder, self._clock, outbox,
                     wall_time=self._wall_time, models=tuple(settings.engine.models),
                 )  # fmt: skip
-                self._bridge = Bridge(bus, self._clock) if broker.hermes else None
+                self._bridge = _bridge(bus, self._clock) if broker.hermes else None
                 await self._serve(bus)
 
     async def broker_ready(self) -> MqttSettings:
@@ -129,8 +133,12 @@ class Daemon:
             await worker.close(_ENGINE_CLOSE_S)
 
     def _load(self, cancel: CancelWork) -> tuple[Intents, Mind]:
-        intents = Intents.load(self._settings)
-        cancel.check()
+        with no_search():
+            intents = beside(partial(Intents.load, self._settings), "plugins")
+            mind = self._load_chosen(intents, cancel)
+            return intents(), mind
+
+    def _load_chosen(self, intents: Callable[[], Intents], cancel: CancelWork) -> Mind:
         chosen = chosen_model(self._settings, self._memory)
         try:
             mind = self._load_other(intents, chosen, cancel)
@@ -140,9 +148,9 @@ class Daemon:
             _log.warning("the model chosen last cannot be used", model=chosen, reason=str(error))
             chosen, mind = DEFAULT_MODEL, self._load_other(intents, DEFAULT_MODEL, cancel)
         self._model = chosen
-        return intents, mind
+        return mind
 
-    def _load_other(self, intents: Intents, name: str, cancel: CancelWork) -> Mind:
+    def _load_other(self, intents: Callable[[], Intents], name: str, cancel: CancelWork) -> Mind:
         cancel.check()
         return self._load_mind(with_model(self._settings, name), intents)
 
@@ -174,7 +182,7 @@ class Daemon:
             attendant = self._attendant(bus, worker, intents, mind) if serves else None
 
             async def change_model(name: str) -> None:
-                other = await worker.run(partial(self._load_other, intents, name))
+                other = await worker.run(partial(self._load_other, lambda: intents, name))
                 dialogue.think_with(other)
                 if attendant is not None:
                     attendant.think_with(other)
@@ -207,7 +215,11 @@ class Daemon:
                 async with asyncio.timeout(_PLUGINS_CLOSE_S):
                     await intents.stop()
 
-    def _attendant(self, bus: Bus, worker: Worker, intents: Intents, mind: Mind) -> Attendant:
+    def _attendant(self, bus: Bus, worker: Worker, intents: Intents, mind: Mind) -> "Attendant":
+        # what few use is imported where it is used: a start is quicker without
+        from assistant.mqtt.intake import Intake
+        from assistant.satellites.attendant import Attendant
+
         settings, identity = self._settings, device_id(self._settings.state_folder)
 
         def refuse(line: str) -> None:
@@ -271,3 +283,9 @@ class Daemon:
         while True:
             await self._clock.sleep(BEAT_S if health.listening else FIRST_SOUND_POLL_S)
             health.beat(listener.progress_at, source.describe())
+
+
+def _bridge(bus: Bus, clock: Clock) -> "Bridge":
+    from assistant.hermes.bridge import Bridge
+
+    return Bridge(bus, clock)

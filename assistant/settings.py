@@ -235,7 +235,6 @@ class Settings(BaseSettings):
         env_nested_delimiter="__",
         extra="forbid",
         frozen=True,
-        use_attribute_docstrings=True,
     )
 
     _empty_is_default = model_validator(mode="before")(without_empty)

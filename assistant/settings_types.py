@@ -40,6 +40,6 @@ TopicName = Annotated[
 class Section(BaseModel):
     """A group of settings; an unknown name is refused, so a typing error never goes unnoticed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     _empty_is_default = model_validator(mode="before")(without_empty)

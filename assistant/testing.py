@@ -284,7 +284,7 @@ class Assistant:
         from assistant.worker import Cancel
 
         if self._mind is None:
-            self._mind = load_mind(Settings(state_folder=self._state_folder), intents)
+            self._mind = load_mind(Settings(state_folder=self._state_folder), lambda: intents)
         samples = load_audio(recording, self._mind.longest_s).samples
         return self._mind.understand(Cancel(), samples).transcript, samples
 

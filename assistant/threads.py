@@ -27,6 +27,23 @@ def in_thread(work: Callable[[], _T], name: str) -> asyncio.Future[_T]:
     return future
 
 
+def beside(work: Callable[[], _T], name: str) -> Callable[[], _T]:
+    """Begin `work` on a daemon thread; what comes back waits for its end and gives its result.
+
+    It raises what `work` raises.
+    """
+    done = Future[_T]()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - raised again where it is awaited
+            done.set_exception(error)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return done.result
+
+
 def _capture(work: Callable[[], _T]) -> Future[_T]:
     done = Future[_T]()
     try:

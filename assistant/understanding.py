@@ -100,8 +100,10 @@ class Mind(Protocol):
         ...
 
 
-def load_mind(settings: Settings, intents: Intents, free: FreeBytes = free_bytes) -> "EngineMind":
-    """Load the model that the settings name.
+def load_mind(
+    settings: Settings, intents: Callable[[], Intents], free: FreeBytes = free_bytes
+) -> "EngineMind":
+    """Load the model that the settings name; `intents` is asked when it is there, and may wait.
 
     Raises `UserError` for one that cannot be used, or that needs more memory than is `free`.
     """
@@ -116,10 +118,11 @@ def load_mind(settings: Settings, intents: Intents, free: FreeBytes = free_bytes
         )
     except CheckpointError as error:
         raise UserError(f"engine.model: {error}") from error
-    speller = Speller(engine.checkpoint, lambda: intents.templates)
-    known = partial(_is_template, intents)
+    plugins = intents()
+    speller = Speller(engine.checkpoint, lambda: plugins.templates)
+    known = partial(_is_template, plugins)
     sure = engine.checkpoint.manifest.decoding.least_surety
-    propose = intents.candidates
+    propose = plugins.candidates
     mind = EngineMind(engine, propose, known, chosen, speller.hear, least_surety=sure)
     mind.warm_up()
     return mind

@@ -6,7 +6,6 @@ Nothing here needs torch when the folder holds `lm.onnx`.
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -243,19 +242,38 @@ class Engine:
 
 def _known_words(checkpoint: Checkpoint) -> tuple[Reader | None, Stock | None]:
     """What the folder knows in words: those of any sentence, and whole questions."""
-
-    @cache
-    def encode(word: str) -> Sequence[int]:
-        return tuple(checkpoint.tokenizer.encode(word, add_special_tokens=False).ids)
-
     words, stock = checkpoint.words, checkpoint.stock
     try:
+        model = WordModel.read(words) if words.is_file() else None
+        questions = Questions.read(stock) if stock.is_file() else None
+        encode = in_pieces(checkpoint, model.words if model is not None else ())
         return (
-            Reader(WordModel.read(words), encode) if words.is_file() else None,
-            Stock(Questions.read(stock), encode) if stock.is_file() else None,
+            Reader(model, encode) if model is not None else None,
+            Stock(questions, encode) if questions is not None else None,
         )
     except (WordsError, StockError) as error:
         raise CheckpointError(f"{error}; ship the model again") from error
+
+
+def in_pieces(checkpoint: Checkpoint, words: Sequence[str]) -> Callable[[str], Sequence[int]]:
+    """From a word to its pieces; those of `words` are made at once."""
+    pieces: dict[str, list[int]] = {word: [] for word in words}
+    if pieces:
+        # a batch, though of one: other threads may run meanwhile
+        (whole,) = checkpoint.tokenizer.encode_batch(
+            [[*pieces]], is_pretokenized=True, add_special_tokens=False
+        )
+        spelled = [*pieces.values()]
+        for piece, word in zip(whole.ids, whole.word_ids, strict=True):
+            if word is not None:  # as a token that stands for no word would be
+                spelled[word].append(piece)
+
+    def encode(word: str) -> Sequence[int]:
+        if word not in pieces:
+            pieces[word] = checkpoint.tokenizer.encode(word, add_special_tokens=False).ids
+        return pieces[word]
+
+    return encode
 
 
 def default_schedule(checkpoint: Checkpoint) -> Schedule:

@@ -5,6 +5,7 @@ import json
 import os
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -82,14 +83,17 @@ def _check(file: str) -> None:
 
 async def _answer_all(files: list[str], settings: "Settings", *, as_json: bool) -> int:
     """Answer each file; return how many could not be."""
+    from assistant.garbage import no_search
     from assistant.intents import Intents
     from assistant.logs import configure
     from assistant.outside import Collector
+    from assistant.threads import beside
     from assistant.understanding import load_mind
 
     configure(settings.log)
-    intents = Intents.load(settings)
-    mind = load_mind(settings, intents)
+    with no_search():
+        loaded = beside(partial(Intents.load, settings), "plugins")
+        mind, intents = load_mind(settings, loaded), loaded()
     await intents.start(Collector(site=settings.site), threads=True)
     failed = 0
     try:

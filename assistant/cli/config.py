@@ -25,9 +25,10 @@ def schema(
     markdown: Annotated[bool, typer.Option("--markdown", help="A table for people.")] = False,
 ) -> None:
     """Print every setting with its type, bounds, default and meaning, as a JSON schema."""
+    from assistant.described import schema_of
     from assistant.settings import Settings
 
-    whole = Settings.model_json_schema()
+    whole = schema_of(Settings)
     if not markdown:
         typer.echo(json.dumps(whole, indent=2, ensure_ascii=False))
         return

@@ -51,7 +51,7 @@ def understander(model: Path, plugins: Path, threads: int) -> Callable[["Audio"]
 
     settings = load(None, {"engine": {"model": model, "threads": threads}})
     intents = load_folder(plugins)
-    mind = load_mind(settings, intents)
+    mind = load_mind(settings, lambda: intents)
 
     def understand(audio: "Audio") -> Reading:
         transcript = mind.understand(Cancel(), audio).transcript
@@ -92,7 +92,7 @@ def answerer(model: Path, plugins: Path, threads: int) -> "Iterator[Callable[[Au
 
     settings = load(None, {"engine": {"model": model, "threads": threads}})
     intents = load_folder(plugins)
-    mind = load_mind(settings, intents)
+    mind = load_mind(settings, lambda: intents)
 
     with asyncio.Runner() as runner:
         runner.run(intents.start(Collector(site=settings.site)))

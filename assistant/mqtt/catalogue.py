@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from assistant.described import schema_of
 from assistant.mqtt.commands import (
     Cancel,
     Command,
@@ -88,7 +89,7 @@ class Entry:
     def describe(self) -> dict[str, Any]:
         """Everything about the topic; `schema` is the JSON Schema of its payload."""
         mode: Any = "validation" if self.incoming else "serialization"
-        shapes = [self.json.model_json_schema(mode=mode)] if self.json else []
+        shapes = [schema_of(type(self.json), mode)] if self.json else []
         shapes += [{"contentMediaType": "text/plain", **self.text}] if self.text else []
         return {
             "direction": "in" if self.incoming else "out",

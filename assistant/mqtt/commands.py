@@ -23,9 +23,7 @@ class RefusedCommandError(AssistantError):
 class Command(BaseModel):
     """Something asked for; fields this version does not know are let through."""
 
-    model_config = ConfigDict(
-        extra="ignore", frozen=True, strict=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
     v: Literal[1] = 1
     """Version of this payload."""

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from assistant.described import schema_of
 from assistant.mqtt.catalogue import Entry, catalogue
 from assistant.mqtt.recipes import RECIPES
 from assistant.mqtt.topics import Topics
@@ -75,7 +76,7 @@ def _section(entry: Entry, topics: Topics) -> Iterator[str]:
         return
     yield f"## `{_name(entry, topics)}`\n"
     yield f"{entry.meaning}{_plain_text(entry.text)}\n"
-    whole = entry.json.model_json_schema(mode="validation" if entry.incoming else "serialization")
+    whole = schema_of(type(entry.json), "validation" if entry.incoming else "serialization")
     yield "| field | values | meaning |"
     yield "| --- | --- | --- |"
     for name, values, meaning in _fields(whole, whole):

@@ -15,7 +15,7 @@ VERSION: Literal[1] = 1
 class Payload(BaseModel):
     """Something published."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     v: Literal[1] = VERSION
     """Version of this payload."""
@@ -157,7 +157,7 @@ class ReplyPayload(Payload):
 class QueueDepths(BaseModel):
     """What waits."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     outbox: int
     """Replies and events that the broker has not acknowledged."""
@@ -168,7 +168,7 @@ class QueueDepths(BaseModel):
 class Drops(BaseModel):
     """What was lost since the start, and where."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     audio_ms: int
     """Sound that nobody read in time."""

@@ -117,7 +117,7 @@ def _transaction(payload: bytes) -> Transaction | None:
 class Part(BaseModel):
     """A part of a response."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Nothing(Part):

@@ -55,7 +55,7 @@ class AnswerKind(StrEnum):
 class QuestionPart(BaseModel):
     """What a plugin asks back."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     expects: tuple[Annotated[str, Field(max_length=MAX_EXPECTED_CHARS)], ...] = Field(
         default=(), max_length=MAX_EXPECTED

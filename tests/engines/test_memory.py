@@ -97,7 +97,7 @@ def test_a_model_that_does_not_fit_is_refused_by_the_engine_and_the_assistant(on
     settings = load(None, {"engine": {"model": on_torch, "device": "cpu"}})
     intents = Intents([], state_folder=tmp_path, timeout_s=1)
     with pytest.raises(UserError, match=r"engine\.model: .* needs about .* is free"):
-        load_mind(settings, intents, free=lambda _: 1000)
+        load_mind(settings, lambda: intents, free=lambda _: 1000)
 
 
 def test_a_conversion_that_does_not_fit_writes_nothing(tmp_path):

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from assistant.understanding import NANO
-from engines.checkpoints import CheckpointError
-from engines.diffa import Engine, Prefix
+from engines.checkpoints import Checkpoint, CheckpointError
+from engines.diffa import Engine, Prefix, in_pieces
 from engines.spelling import pieces_of
 
 BLANK = 0
@@ -66,3 +66,11 @@ def test_damaged_words_are_refused_by_name(wordless):
     with pytest.raises(CheckpointError, match=r"words\.npz"):
         Engine.load(wordless, threads=1)
     (wordless / "words.npz").unlink()
+
+
+def test_many_words_are_spelled_at_once_as_they_are_one_by_one():
+    checkpoint = Checkpoint.open(NANO)
+    words = ("kitchen", "o'clock", "kitchen", "x", "zyzzyva", "é")
+    encode = in_pieces(checkpoint, words)
+    for word in (*words, "elsewhere"):
+        assert [*encode(word)] == checkpoint.tokenizer.encode(word, add_special_tokens=False).ids

@@ -5,6 +5,7 @@ from enum import Enum
 
 import pytest
 
+from assistant.described import schema_of
 from assistant.errors import UserError
 from assistant.mqtt.payloads import (
     Activity,
@@ -81,7 +82,7 @@ def test_states_are_home_assistants_words():
 
 
 def test_every_payload_has_a_documented_schema():
-    schema = InfoPayload.model_json_schema()
+    schema = schema_of(InfoPayload)
     assert schema["properties"]["v"]["const"] == 1
     assert schema["properties"]["config_hash"]["description"].startswith("Changes when")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from assistant.described import schema_of
 from assistant.errors import UserError
 from assistant.settings import Settings, load
 
@@ -243,7 +244,7 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
 
 
 def test_every_setting_says_what_it_means() -> None:
-    whole = Settings.model_json_schema()
+    whole = schema_of(Settings)
     sections = [whole, *whole["$defs"].values()]
     silent = [
         name
