@@ -1,5 +1,17 @@
-"""`python -m assistant`, and so `torchrun -m assistant`: the command line."""
+"""The program: `assistant`, `python -m assistant`, and so `torchrun -m assistant`."""
 
-from assistant.cli.main import main
+import sys
+from typing import NoReturn
 
-main()
+
+def main() -> NoReturn:
+    """Run the command line; Ctrl-C while it is still being imported ends it without a word."""
+    try:
+        from assistant.cli.main import main as run
+    except KeyboardInterrupt:
+        sys.exit(130)
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
+import structlog
+
 from assistant.audio.events import Event
 from assistant.audio.listener import Listener
 from assistant.controls import Controls
@@ -12,6 +14,8 @@ from assistant.mqtt.bus import Bus
 from assistant.mqtt.commands import Cancel, Command, Listen, Say, SetModel, SetMute, TurnKnob
 from assistant.mqtt.payloads import EventType
 from assistant.turn import StartReason
+
+_log = structlog.get_logger(__name__)
 
 
 class Conversation(Protocol):
@@ -84,6 +88,7 @@ async def _try(
     try:
         await _obey(command, conversation, listener, controls)
     except AssistantError as error:
+        _log.warning(f"not done: {error}")
         bus.event(EventType.ERROR, message=str(error))
 
 

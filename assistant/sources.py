@@ -14,8 +14,16 @@ if TYPE_CHECKING:
     from assistant.audio.microphone import MicrophoneStatus
 
 
+SIGN_OF_LIFE_S = 5.0
+"""Well below the 30 s after which systemd takes a daemon without sound for a dead one."""
+
+
 class Deaf:
-    """Hears nothing, for an engine of satellites; a silent frame a second shows that it lives."""
+    """Hears nothing, for an engine of satellites.
+
+    Now and then a silent frame shows that it lives. Between two of them a listener takes its sound
+    for one that stopped coming, so that whoever asks it to listen is not kept waiting.
+    """
 
     live = True
     dropped_frames = 0
@@ -37,7 +45,7 @@ class Deaf:
         """Silence, for ever."""
         while True:
             yield Frame(np.zeros(FRAME_SAMPLES, np.int16), self._clock.now())
-            await self._clock.sleep(1.0)
+            await self._clock.sleep(SIGN_OF_LIFE_S)
 
 
 def open_source(

@@ -181,8 +181,8 @@ def _import() -> ModuleType:
         import pyaudio
     except ImportError as error:
         raise UserError(
-            "the microphone needs PyAudio: apt-get install portaudio19-dev, then "
-            "pip install 'assistant[mic]'"
+            "the microphone needs PyAudio: run script/setup mic in the clone, or "
+            "apt-get install gcc python3-dev portaudio19-dev, then pip install '.[mic]' there"
         ) from error
     module: ModuleType = pyaudio
     return module

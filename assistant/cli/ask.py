@@ -62,7 +62,8 @@ def ask(
     settings = settings_from(config, assignments, {"engine.model": model})
     for file in files:
         _check(file)
-    if asyncio.run(_answer_all(files, settings, as_json=as_json)):
+    mind, intents = _loaded(settings)  # not on the event loop, where Ctrl-C would wait for it
+    if asyncio.run(_answer_all(files, mind, intents, settings, as_json=as_json)):
         raise typer.Exit(2)
 
 
@@ -81,19 +82,25 @@ def _check(file: str) -> None:
         raise UserError(f"{file} is empty: record it again")
 
 
-async def _answer_all(files: list[str], settings: "Settings", *, as_json: bool) -> int:
-    """Answer each file; return how many could not be."""
+def _loaded(settings: "Settings") -> "tuple[Mind, Intents]":
     from assistant.garbage import no_search
     from assistant.intents import Intents
     from assistant.logs import configure
-    from assistant.outside import Collector
     from assistant.threads import beside
     from assistant.understanding import load_mind
 
     configure(settings.log)
     with no_search():
         loaded = beside(partial(Intents.load, settings), "plugins")
-        mind, intents = load_mind(settings, loaded), loaded()
+        return load_mind(settings, loaded), loaded()
+
+
+async def _answer_all(
+    files: list[str], mind: "Mind", intents: "Intents", settings: "Settings", *, as_json: bool
+) -> int:
+    """Answer each file; return how many could not be."""
+    from assistant.outside import Collector
+
     await intents.start(Collector(site=settings.site), threads=True)
     failed = 0
     try:

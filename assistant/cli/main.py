@@ -1,5 +1,6 @@
 """The command line as a whole: its commands, and what their errors look like."""
 
+import errno
 import sys
 from typing import NoReturn
 
@@ -58,6 +59,10 @@ def main() -> NoReturn:
         fail(str(error), 1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename is not None:
+            raise
+        fail("the output could not be written: the disk is full", 1)
     sys.exit(0)
 
 

@@ -32,7 +32,7 @@ def list_plugins(
     from rich.table import Table
     from rich.text import Text
 
-    intents = _load(_settings(config, folder, assignments))
+    intents = _load(_settings(config, _present(folder), assignments))
     table = Table("plugin", "intents")
     for heading in ("source", "status"):
         table.add_column(heading, overflow="fold")
@@ -54,7 +54,7 @@ def check(
     """
     from assistant.conflicts import conflicts
 
-    settings = _settings(config, folder, assignments)
+    settings = _settings(config, _present(folder), assignments)
     defaults = settings.plugins.model_copy(update={"config": {}})
     configured = _load(settings)
     plain = _load(settings.model_copy(update={"plugins": defaults}))
@@ -130,9 +130,16 @@ def sentences(
     assignments: SetOption = None,
 ) -> None:
     """Print sentences of all templates as JSON lines: {"text", "intent", "slots"}."""
-    intents = _load(_settings(config, folder, assignments))
+    intents = _load(_settings(config, _present(folder), assignments))
     for sentence in itertools.islice(intents.sentences(seed), limit):
         typer.echo(json.dumps(sentence._asdict(), ensure_ascii=False))
+
+
+def _present(folder: Path | None) -> Path | None:
+    """Raise `UserError` for a folder that is not there: a typing error would show no plugin."""
+    if folder is not None and not folder.exists():
+        raise UserError(f"--folder {folder}: no such folder")
+    return folder
 
 
 def _settings(

@@ -249,10 +249,21 @@ def _requests(topics: Topics) -> tuple[Entry, ...]:
     entries: list[Entry] = []
     for asked, request, responded, response in told:
         name = request.name
-        words = {"type": "string", **({"minLength": 1} if name is RequestName.ASK else {})}
+        words = _words_of(name)
         entries.append(Entry(topics.request(name), asked, request, words, incoming=True))
         entries.append(Entry(topics.response(name), responded, response))
     return tuple(entries)
+
+
+def _words_of(name: RequestName) -> dict[str, Any] | None:
+    """The schema of a request as plain text; None where only JSON will do."""
+    match name:
+        case RequestName.ASK:
+            return {"type": "string", "minLength": 1}
+        case RequestName.SETTING:
+            return None
+        case _:
+            return {"type": "string"}
 
 
 def _home_assistant(topics: Topics) -> tuple[Entry, ...]:

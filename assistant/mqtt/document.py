@@ -93,6 +93,8 @@ def _plain_text(schema: dict[str, Any] | None) -> str:
         return ""
     if choices := schema.get("enum"):
         return f" As text: {', '.join(f'`{choice}`' for choice in choices)}."
+    if examples := schema.get("examples"):
+        return f" As text, for instance `{examples[0]}`."
     return " Plain text is taken whole." if "minLength" in schema else " Any text will do, or none."
 
 

@@ -1,6 +1,7 @@
 """Replies and events on their way to the broker, kept on disk until it has acknowledged them."""
 
 import asyncio
+import shutil
 import sqlite3
 import time
 from collections import deque
@@ -37,6 +38,8 @@ _INSERT = (
     " VALUES (?, ?, ?, ?, ?, ?) RETURNING length(payload)"
 )
 _DELETE = "DELETE FROM parcel WHERE id BETWEEN ? AND ? RETURNING length(payload)"
+_LEAST_FREE_BYTES = 1 << 18
+"""With less no outbox can be begun."""
 _BUSY_S = 0.1
 """How long a write waits for a file that is locked: nothing else is done meanwhile."""
 _MAX_POSTPONED = 1024
@@ -200,9 +203,10 @@ class Outbox:
         try:
             return self._connect()
         except sqlite3.OperationalError as error:
-            raise UserError(
-                f"cannot open the outbox {self._path}: {error}; check who owns it (state_folder)"
-            ) from error
+            remedy = "check who owns it (state_folder)"
+            if shutil.disk_usage(self._path.parent).free < _LEAST_FREE_BYTES:
+                remedy = "the disk is full: make room, or set state_folder to a folder elsewhere"
+            raise UserError(f"cannot open the outbox {self._path}: {error}; {remedy}") from error
         except sqlite3.DatabaseError as error:
             move_aside(self._path, error)
             return self._connect()

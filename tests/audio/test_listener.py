@@ -9,6 +9,7 @@ from assistant.audio.listener import Listener
 from assistant.audio.mailbox import Mailbox
 from assistant.audio.source import Frame
 from assistant.settings import EndpointSettings
+from assistant.sources import SIGN_OF_LIFE_S, Deaf
 from assistant.turn import EndReason, StartReason, Utterance
 from tests.audio.support import (
     FakeClock,
@@ -252,3 +253,24 @@ async def test_what_is_read_again_at_once_is_not_ended_by_the_reading_before():
     source.give(np.concatenate([silence(1), SENTENCE]))
     source.queue.put_nowait(None)
     assert [type(event) for event in await collect(listener)] == [Ended, Started, Ended]
+
+
+async def test_whoever_asks_an_engine_without_a_microphone_to_listen_is_not_kept_waiting():
+    clock = FakeClock()
+    listener = listener_of(Deaf(clock), clock)
+    told: list[Event] = []
+
+    async def read() -> None:
+        async for event in listener.events():
+            told.append(event)  # noqa: PERF401
+
+    reading = asyncio.create_task(read())
+    await settle()
+    listener.open()
+    for _ in range(4):
+        await clock.advance(1.0)
+    assert [type(event) for event in told] == [Started, Dropped]
+    assert listener.state is State.QUIET
+    await clock.advance(60.0)
+    assert listener.progress_at > clock.now() - 2 * SIGN_OF_LIFE_S  # it lives on
+    reading.cancel()

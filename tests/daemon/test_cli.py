@@ -1,5 +1,6 @@
 """The command line: what a user's mistake looks like, and how light it starts."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -87,6 +88,46 @@ def test_a_recording_that_is_played_as_microphone_must_be_there(tmp_path: Path):
         *("--set", f"state_folder={tmp_path}", "--set", "log.level=error", "--model", any_model()),
     )
     refused(told, "missing.wav: no such recording")
+
+
+def test_ctrl_c_while_the_program_is_being_imported_ends_it_without_a_word():
+    program = """
+import sys
+class Interrupt:
+    def find_spec(name, path=None, target=None):
+        if name == "assistant.cli.main":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupt)
+from assistant.__main__ import main
+main()
+"""
+    told = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (told.returncode, told.stdout, told.stderr) == (130, "", "")
+
+
+def test_ctrl_c_while_the_model_is_loaded_does_not_wait_for_it(monkeypatch: pytest.MonkeyPatch):
+    def load(*_: object) -> None:
+        with pytest.raises(RuntimeError):  # on the event loop Ctrl-C would only cancel a task
+            asyncio.get_running_loop()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("assistant.understanding.load_mind", load)
+    monkeypatch.setattr(sys, "argv", ["assistant", "ask", str(RECORDINGS / "3-time.opus")])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 130
+
+
+def test_an_output_without_room_is_one_line():
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-c", PROGRAM, "config", "schema"]
+        told = subprocess.run(
+            command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert told.stderr == "assistant: the output could not be written: the disk is full\n"
+    assert told.returncode == 1
 
 
 @pytest.fixture(scope="module")

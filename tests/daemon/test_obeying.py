@@ -4,7 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-from assistant.mqtt.commands import Command, SetModel, SetMute
+from structlog.testing import capture_logs
+
+from assistant.errors import UserError
+from assistant.mqtt.commands import Command, SetModel, SetMute, SetThreshold
 from assistant.mqtt.topics import Knob
 from assistant.obeying import obey_all
 from tests.audio.support import settle
@@ -59,3 +62,21 @@ async def test_of_a_flood_of_models_the_newest_is_taken_and_the_microphone_is_mu
     await settle()
     assert controls.turned[2:] == ["model-0"]
     task.cancel()
+
+
+async def test_what_cannot_be_done_is_a_line_in_the_log_and_an_event():
+    class Refusing(SlowControls):
+        async def turn(self, _: Knob, value: Any) -> None:
+            raise UserError(f"vad.threshold = {value!r}: input should be less than 1")
+
+    nobody: Any = None
+    bus = CommandedBus()
+    with capture_logs() as logs:
+        task = asyncio.create_task(obey_all(bus, nobody, nobody, Refusing()))
+        bus.queue.put_nowait(SetThreshold(value=7))
+        await settle()
+        task.cancel()
+    [line], [(_, kind, _, details)] = logs, bus.said
+    assert (line["log_level"], kind) == ("warning", "error")
+    assert "vad.threshold = 7" in line["event"]
+    assert "vad.threshold = 7" in details["message"]

@@ -1,6 +1,7 @@
 """What a damaged file, a full disk and a late message cost: themselves, counted, and no more."""
 
 import os
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from assistant.errors import UserError
 from assistant.mqtt.outbox import Outbox
 
 
@@ -103,3 +105,14 @@ def test_a_message_that_comes_after_the_end_leaves_the_file_alone(tmp_path: Path
     with open_outbox(tmp_path) as again:
         assert payloads(again) == [b"kept"]
     assert not (tmp_path / "outbox.sqlite.broken").exists()
+
+
+@pytest.mark.parametrize(("free", "remedy"), [(0, "the disk is full"), (1 << 30, "who owns it")])
+def test_an_outbox_that_cannot_be_opened_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, remedy: str
+):
+    (tmp_path / "outbox.sqlite").mkdir()
+    usage = shutil.disk_usage(tmp_path)._replace(free=free)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(UserError, match=remedy):
+        open_outbox(tmp_path)

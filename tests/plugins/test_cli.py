@@ -138,3 +138,10 @@ def test_another_folder_may_be_given(folder, tmp_path_factory):
     assert run("new", "tea", "--folder", str(other)).exit_code == 0
     assert "hello" in run("list", "--folder", str(other)).output
     assert "tea" not in run("list").output
+
+
+@pytest.mark.parametrize("command", ["list", "check", "sentences"])
+def test_a_folder_that_is_not_there_is_named(folder, command):
+    result = run(command, "--folder", str(folder / "plugin"))
+    assert isinstance(result.exception, UserError)
+    assert "plugin: no such folder" in str(result.exception)
