@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Self
+from typing import Any, Self
 
 from assistant.errors import UserError
 from assistant.settings import MqttSettings, TlsSettings
@@ -50,9 +50,23 @@ class EmbeddedBroker:
             arrival = StreamReaderAdapter(reader), StreamWriterAdapter(writer)
             await broker.external_connected(*arrival, "default")
 
+        class Discreet(Broker):  # type: ignore[misc]  # its base is not typed
+            """Whoever connects is sent what is retained for his own subscriptions alone.
+
+            amqtt sends it for those of everybody: a client that waits for one answer would take
+            the first retained message for it.
+            """
+
+            async def _publish_retained_messages_for_subscription(
+                self, subscription: tuple[str, int], session: Any
+            ) -> None:
+                subscribed = self.subscriptions.get(subscription[0], ())
+                if any(each.client_id == session.client_id for each, _ in subscribed):
+                    await super()._publish_retained_messages_for_subscription(subscription, session)
+
         logging.getLogger("amqtt").setLevel(logging.CRITICAL)
         logging.getLogger("transitions").setLevel(logging.CRITICAL)
-        broker = Broker(
+        broker = Discreet(
             BrokerConfig(
                 listeners={"default": ListenerConfig(type=ListenerType.EXTERNAL)},
                 plugins={"amqtt.plugins.authentication.AnonymousAuthPlugin": {}},

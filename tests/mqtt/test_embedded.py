@@ -67,3 +67,19 @@ async def test_another_host_is_left_alone():
     asked = MqttSettings(host="hub")
     async with maybe_embedded(asked) as settings:
         assert settings is asked
+
+
+async def test_nobody_is_sent_what_is_retained_for_others():
+    async with EmbeddedBroker() as broker, aiomqtt.Client(LOOPBACK, broker.port) as everything:
+        await everything.subscribe("#", qos=1)
+        await everything.publish(f"{ROOT}/info", "{}", qos=1, retain=True)
+        await heard(everything)
+        async with aiomqtt.Client(LOOPBACK, broker.port) as one_answer:
+            await one_answer.subscribe(f"{ROOT}/response/ask", qos=1)
+            await everything.publish(f"{ROOT}/response/ask", "yes", qos=1)
+            [answer] = await heard(one_answer)
+        async with aiomqtt.Client(LOOPBACK, broker.port) as late:
+            await late.subscribe(f"{ROOT}/info", qos=1)
+            [info] = await heard(late)
+    assert (answer.topic.value, answer.payload) == (f"{ROOT}/response/ask", b"yes")
+    assert (info.topic.value, info.payload, info.retain) == (f"{ROOT}/info", b"{}", True)
