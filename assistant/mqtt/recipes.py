@@ -24,7 +24,8 @@ Home Assistant is told of it on every connection, and again whenever it starts. 
 `mqtt.discovery = false` and run `assistant mqtt clean`. MQTT has no platform for Assist satellites
 or media players, so the assistant is neither.
 
-Speak every answer through a loudspeaker, and announce that the washing is done:
+Speak every answer through a loudspeaker, during which the microphone is muted, lest the assistant
+answer itself; and announce that the washing is done:
 
 ```yaml
 automation:
@@ -34,12 +35,31 @@ automation:
       - trigger: mqtt
         topic: assistant/kitchen/reply
     actions:
+      - variables:
+          hears: "{{ is_state('switch.assistant_kitchen_mute', 'off') }}"
+      - if: "{{ hears }}"
+        then:
+          - action: switch.turn_on
+            target:
+              entity_id: switch.assistant_kitchen_mute
       - action: tts.speak
         target:
           entity_id: tts.piper
         data:
           media_player_entity_id: media_player.kitchen
           message: "{{ trigger.payload_json.text }}"
+      - wait_for_trigger:
+          - trigger: state
+            entity_id: media_player.kitchen
+            from: playing
+        timeout: "00:00:30"
+      - if: "{{ hears }}"
+        then:
+          - action: switch.turn_off
+            target:
+              entity_id: switch.assistant_kitchen_mute
+          - wait_template: "{{ is_state('switch.assistant_kitchen_mute', 'off') }}"
+            timeout: "00:00:05"
   - alias: Tell that the washing is done
     triggers:
       - trigger: state

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from assistant.cli.mqtt import app
@@ -77,6 +78,19 @@ def test_the_examples_use_topics_and_entities_that_exist():
     components = Discovery(TOPICS, "0a1b").payload()["components"].values()
     entities = {*re.findall(r"\w+\.assistant_kitchen_\w+", RECIPES)}
     assert entities == {component["default_entity_id"] for component in components}
+
+
+def test_the_automation_for_home_assistant_mutes_while_it_speaks_and_no_longer():
+    [automation] = re.findall(r"```yaml\n(.*?)```", RECIPES, re.DOTALL)
+    speak, _ = yaml.safe_load(automation)["automation"]
+    _, mute, say, wait, unmute = speak["actions"]
+    [muting], [unmuting, _] = mute["then"], unmute["then"]
+    assert (muting["action"], unmuting["action"]) == ("switch.turn_on", "switch.turn_off")
+    assert muting["target"] == unmuting["target"]
+    assert say["action"] == "tts.speak"
+    [trigger] = wait["wait_for_trigger"]
+    assert trigger["entity_id"] == say["data"]["media_player_entity_id"]
+    assert mute["if"] == unmute["if"]  # who muted it by hand still has it muted
 
 
 def test_the_flow_for_node_red_is_json_whose_wires_lead_somewhere():

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 PROGRAMS = re.compile(
-    "apt-get|arecord|cp|echo|export|git|install|journalctl|ln|loginctl|mkdir|mosquitto_passwd"
+    "apt-get|arecord|cp|echo|espeak-ng|export|git|install|journalctl|jq|ln|loginctl|mkdir|mosquitto_passwd"
     "|mosquitto_pub|mosquitto_rr|mosquitto_sub|python3|read|rm|systemctl|torchrun|/opt/(?:assistant|pedant)/bin/pip"
 )
 """Programs of others that the documents may use."""
