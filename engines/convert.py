@@ -106,7 +106,7 @@ def _write(
         decoding=DecodingDefaults(cache="dual"),
     )
     manifest.write(folder / "model.toml")
-    read_tokenizer(folder / "tokenizer.json", manifest)  # before the minutes that follow
+    read_tokenizer(llada / "tokenizer.json", manifest)  # before the minutes that follow
     progress("exporting encoder and adapters as one graph")
     graph = folder / "encoder.onnx"
     export_encoder(model, graph, mels=shape.num_mel_bins, frames=frames, fixed=True, half=half)

@@ -3,7 +3,6 @@
 Nothing here needs torch when the folder holds `lm.onnx`.
 """
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,23 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.backends import Backend, Context, RequestError
-from engines.checkpoints import AUDIO, TEXT, Checkpoint, CheckpointError
+from engines.checkpoints import AUDIO, TEXT, Checkpoint
 from engines.decoding import BlockEvent, Decoder, Request, decode
 from engines.features import HOP, SAMPLE_RATE_HZ, log_mel
+from engines.known import known_words
 from engines.memory import FreeBytes, Quantise, free_bytes
 from engines.opening import Device, open_model
+from engines.pauses import cut
 from engines.schedule import Floats, Schedule, Threshold
 from engines.scoring import score
 from engines.spelling import pieces_of
-from engines.stock import Questions, Recalled, Stock, StockError
-from engines.words import Reader, Reading, WordModel, WordsError
+from engines.stock import Recalled
+from engines.words import Reading
 
 SHORTEST = 4 * HOP * 8
-"""Samples that shorter audio is padded to, so that every encoder has a frame to look at."""
-SILENCE_SEARCH_S = 5.0
-"""Audio that is too long is cut in the quietest place of so much before the limit."""
-
-_log = logging.getLogger(__name__)
+"""Samples that shorter audio is padded to, so that every encoder has a frame to look at; one that
+has every clip padded looks at the real frames alone, be they few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +112,7 @@ class Engine:
             device=device,
             keep=keep,
         )
-        self._reader, self._stock = _known_words(checkpoint)
+        self._reader, self._stock = known_words(checkpoint)
 
     @classmethod
     def load(
@@ -152,7 +150,7 @@ class Engine:
             wave /= np.float32(32768)
         wave = cut(wave, limits.longest_s)
         seconds = len(wave) / SAMPLE_RATE_HZ
-        frames = -(-max(len(wave), SHORTEST) // HOP)
+        frames = -(-max(len(wave), 1 if limits.padded else SHORTEST) // HOP)
         shortest = round(limits.longest_s * SAMPLE_RATE_HZ) if limits.padded else frames * HOP
         wave = np.pad(wave, (0, max(0, shortest - len(wave))))
         features = log_mel(wave, limits.mels)[None]
@@ -240,42 +238,6 @@ class Engine:
         return self.checkpoint.tokenizer.decode(list(ids), skip_special_tokens=True)
 
 
-def _known_words(checkpoint: Checkpoint) -> tuple[Reader | None, Stock | None]:
-    """What the folder knows in words: those of any sentence, and whole questions."""
-    words, stock = checkpoint.words, checkpoint.stock
-    try:
-        model = WordModel.read(words) if words.is_file() else None
-        questions = Questions.read(stock) if stock.is_file() else None
-        encode = in_pieces(checkpoint, model.words if model is not None else ())
-        return (
-            Reader(model, encode) if model is not None else None,
-            Stock(questions, encode) if questions is not None else None,
-        )
-    except (WordsError, StockError) as error:
-        raise CheckpointError(f"{error}; ship the model again") from error
-
-
-def in_pieces(checkpoint: Checkpoint, words: Sequence[str]) -> Callable[[str], Sequence[int]]:
-    """From a word to its pieces; those of `words` are made at once."""
-    pieces: dict[str, list[int]] = {word: [] for word in words}
-    if pieces:
-        # a batch, though of one: other threads may run meanwhile
-        (whole,) = checkpoint.tokenizer.encode_batch(
-            [[*pieces]], is_pretokenized=True, add_special_tokens=False
-        )
-        spelled = [*pieces.values()]
-        for piece, word in zip(whole.ids, whole.word_ids, strict=True):
-            if word is not None:  # as a token that stands for no word would be
-                spelled[word].append(piece)
-
-    def encode(word: str) -> Sequence[int]:
-        if word not in pieces:
-            pieces[word] = checkpoint.tokenizer.encode(word, add_special_tokens=False).ids
-        return pieces[word]
-
-    return encode
-
-
 def default_schedule(checkpoint: Checkpoint) -> Schedule:
     """How a checkpoint is decoded by default."""
     defaults = checkpoint.manifest.decoding
@@ -323,34 +285,6 @@ class Batch:
     def close(self) -> None:
         """Forget all asks."""
         self._decoder.close()
-
-
-def cut(audio: Floats, longest_s: float) -> Floats:
-    """Shorten audio [samples] to at most `longest_s`, in a pause, with a warning in the log."""
-    end = pause_before(audio, longest_s)
-    if end < len(audio):
-        _log.warning(
-            "audio of %.1f s is over the model's %.0f s; what is behind %.1f s is not heard",
-            len(audio) / SAMPLE_RATE_HZ,
-            longest_s,
-            end / SAMPLE_RATE_HZ,
-        )
-    return audio[:end]
-
-
-def pause_before(audio: Floats | NDArray[np.int16], longest_s: float) -> int:
-    """Return where to end audio [samples] that is over `longest_s`: in its quietest 20 ms before.
-
-    Of the last seconds before that, and the later of two pauses that are alike.
-    """
-    most = round(longest_s * SAMPLE_RATE_HZ)
-    if len(audio) <= most:
-        return len(audio)
-    step = 2 * HOP
-    first = max(0, most - round(SILENCE_SEARCH_S * SAMPLE_RATE_HZ))
-    windows = audio[first : first + (most - first) // step * step].reshape(-1, step)
-    loudness = np.square(windows.astype(np.float32)).mean(axis=1)
-    return first + (len(loudness) - int(loudness[::-1].argmin())) * step
 
 
 def _text_block(event: BlockEvent, text: str) -> TextBlock:

@@ -120,7 +120,7 @@ async def _answer_all(
 async def _answer(file: str, mind: "Mind", intents: "Intents", settings: "Settings") -> Answered:
     from assistant.audio.files import load_audio
     from assistant.turn import SAMPLE_RATE_HZ
-    from engines.diffa import pause_before
+    from engines.pauses import pause_before
 
     recording = load_audio(file, mind.longest_s + _BEYOND_S)
     samples = recording.samples[: pause_before(recording.samples, mind.longest_s)]

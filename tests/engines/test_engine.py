@@ -7,7 +7,8 @@ from typer.testing import CliRunner
 
 from assistant.cli.model import app
 from engines.checkpoints import Checkpoint, CheckpointError, Manifest
-from engines.diffa import Ask, Engine, cut
+from engines.diffa import Ask, Engine
+from engines.pauses import cut
 from engines.schedule import Exactly, Schedule
 from engines.shapes import LLaDAConfig
 

@@ -8,7 +8,8 @@ import pytest
 
 from assistant.understanding import NANO
 from engines.checkpoints import Checkpoint, CheckpointError
-from engines.diffa import Engine, Prefix, in_pieces
+from engines.diffa import Engine, Prefix
+from engines.known import in_pieces
 from engines.spelling import pieces_of
 
 BLANK = 0
