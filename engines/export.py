@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from engines.llada import LLaDA, propose_tokens
+from engines.quiet import quiet
 
 LM_OUTPUTS = ("tokens", "log_probability", "k", "v")
 
@@ -159,7 +160,11 @@ def _export(
         {axis: named.setdefault(name, torch.export.Dim(name)) for axis, name in axes[key].items()}
         for key in inputs
     )
-    with warnings.catch_warnings(), tempfile.TemporaryDirectory(dir=path.parent) as folder:
+    with (
+        warnings.catch_warnings(),
+        quiet("torch.onnx._internal.exporter._registration"),  # tells that torchvision is missing
+        tempfile.TemporaryDirectory(dir=path.parent) as folder,
+    ):
         draft = Path(folder) / path.name
         training = module.training
         try:

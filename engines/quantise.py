@@ -1,9 +1,6 @@
 """Weight-only quantisation: matrices of eight or four bits, activations as they are."""
 
-import logging
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -11,6 +8,7 @@ import torch
 from engines.checkpoints import CheckpointError
 from engines.llada import LLaDA
 from engines.memory import Quantise
+from engines.quiet import quiet
 
 GROUP = 128
 """Numbers of a row that share a scale in int4."""
@@ -35,7 +33,7 @@ def quantise(model: LLaDA, kind: Quantise, device: str) -> LLaDA:
 def _quantise_in_place(model: LLaDA, kind: Quantise, device: str) -> None:
     try:
         # torchao tells of every kernel that it has not for this machine
-        with warnings.catch_warnings(), _quiet("torchao"), _quiet("torch.utils._pytree"):
+        with warnings.catch_warnings(), quiet("torchao"), quiet("torch.utils._pytree"):
             warnings.simplefilter("ignore")
             from torchao.quantization import (
                 Int4WeightOnlyConfig,
@@ -52,15 +50,3 @@ def _quantise_in_place(model: LLaDA, kind: Quantise, device: str) -> None:
         config = Int4WeightOnlyConfig(group_size=GROUP, int4_packing_format="tile_packed_to_4d")
     with torch.no_grad():
         quantize_(model, config, device=device)
-
-
-@contextmanager
-def _quiet(name: str) -> Iterator[None]:
-    """Let a logger say nothing but errors for a while."""
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
