@@ -67,6 +67,7 @@ def decode(
         k=k,
         batches=_batches(batch),
         rounds=rounds,
+        warm_up=int(device == "cuda"),
     )
     console = Console(stderr=True)
     try:

@@ -10,7 +10,7 @@ import torch
 from engines.benchmark.meters import bandwidth_gb_per_s, device_name, now, peak_mb, reset_peak
 from engines.benchmark.ways import AUTOREGRESSIVE, PREFIX, REFERENCE, Way, Ways
 from engines.llada import LLaDA
-from engines.memory import FreeBytes, check_memory, free_bytes, lm_bytes
+from engines.memory import FreeBytes, NotEnoughMemoryError, check_memory, free_bytes, lm_bytes
 from engines.shapes import LLaDAConfig
 
 
@@ -50,6 +50,8 @@ class Plan:
     """Responses at a time, one set of rows for each."""
     rounds: int = 3
     """Times each way is run; the medians are reported."""
+    warm_up: int = 0
+    """Rounds before those, which are not counted: a GPU compiles and records in its first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class Row:
     vs_reference: float
     vs_autoregressive: float
     peak_mb: float
-    """Memory at its highest in any of its passes, the model included."""
+    """Memory at its highest in any of its passes: the model, and what the other ways keep, too."""
 
 
 @dataclass(slots=True)
@@ -89,7 +91,7 @@ def bench_decode(
 ) -> dict[str, Any]:
     """Time all ways, pass by pass in turn, and report the median of each.
 
-    Raises `KeyError` for an unknown shape and `NotEnoughMemoryError` for one that does not fit.
+    Raises `KeyError` for an unknown shape and `NotEnoughMemoryError` for what does not fit.
     `progress` is told what begins.
     """
     config = SHAPES[plan.shape]
@@ -101,12 +103,20 @@ def bench_decode(
     model = random_model(config, plan.device, plan.dtype)
     rows: list[Row] = []
     for batch in plan.batches:
-        ways = Ways(model, new_tokens, block_length, batch).all(plan.k)
-        laps: dict[str, list[_Lap]] = {name: [] for name in ways}
-        for number in range(plan.rounds):
-            progress(f"batch {batch}, round {number + 1} of {plan.rounds}")
-            for name, lap in race(ways, plan.device).items():
-                laps[name].append(lap)
+        try:
+            ways = Ways(model, new_tokens, block_length, batch).all(plan.k)
+            for _ in range(plan.warm_up):
+                progress(f"batch {batch}, warming up")
+                race(ways, plan.device)
+            laps: dict[str, list[_Lap]] = {name: [] for name in ways}
+            for number in range(plan.rounds):
+                progress(f"batch {batch}, round {number + 1} of {plan.rounds}")
+                for name, lap in race(ways, plan.device).items():
+                    laps[name].append(lap)
+        except torch.OutOfMemoryError as error:
+            raise NotEnoughMemoryError(
+                f"batch {batch} found no memory on {plan.device}; time fewer responses at a time"
+            ) from error
         rows += _rows(laps, batch, new_tokens)
     # the embedding is gathered, not read
     read = (config.parameters - config.d_model * config.embedding_size) * plan.dtype.itemsize

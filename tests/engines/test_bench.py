@@ -7,7 +7,8 @@ from typer.testing import CliRunner
 
 from assistant.cli.bench import app
 from assistant.errors import UserError
-from engines.benchmark.decode import Plan, bench_decode, race
+from engines.benchmark import decode
+from engines.benchmark.decode import Plan, _Lap, bench_decode, race
 from engines.benchmark.plot import draw
 from engines.benchmark.ways import Way
 from engines.memory import NotEnoughMemoryError
@@ -99,6 +100,29 @@ def test_an_option_that_cannot_be_is_refused_in_one_line(option, value, message)
     result = CliRunner().invoke(app, ["decode", option, value])
     assert isinstance(result.exception, UserError)
     assert message in str(result.exception)
+
+
+def test_what_is_done_once_is_not_counted(monkeypatch):
+    seconds = [100.0, 1.0, 2.0, 3.0]
+    ways = ("reference", "prefix", "dual", "dual-k4", "autoregressive")
+
+    def raced(*_):
+        took = seconds.pop(0)
+        return {name: _Lap([took]) for name in ways}
+
+    monkeypatch.setattr(decode, "race", raced)
+    report = bench_decode(Plan("tiny", new_tokens=8, rounds=3, warm_up=1))
+    assert seconds == []
+    assert {row["ms_per_pass"] for row in report["rows"]} == {2000}
+
+
+def test_a_batch_that_finds_no_memory_is_named(monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(decode, "race", full)
+    with pytest.raises(NotEnoughMemoryError, match="batch 16 found no memory on cpu"):
+        bench_decode(Plan("tiny", new_tokens=8, batches=(16,)))
 
 
 def test_a_shape_that_does_not_fit_is_refused_before_it_is_made():
