@@ -1,6 +1,8 @@
 """The program: `assistant`, `python -m assistant`, and so `torchrun -m assistant`."""
 
+import os
 import sys
+import threading
 from typing import NoReturn
 
 
@@ -8,9 +10,29 @@ def main() -> NoReturn:
     """Run the command line; Ctrl-C while it is still being imported ends it without a word."""
     try:
         from assistant.cli.main import main as run
+
+        run()
     except KeyboardInterrupt:
-        sys.exit(130)
-    run()
+        _leave(130)
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            raise
+        _leave(end.code or 0)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process; at once where a thread that nobody waits for is still at work.
+
+    A model that is being loaded by other languages' code comes back into an interpreter that is
+    gone by then, which aborts the process.
+    """
+    if any(thread.daemon for thread in threading.enumerate()):
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(code)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from assistant.worker import Cancel
 REQUEST_S = 3.0
 RECORDINGS = Path(__file__).parent / "recordings"
 _READY_TIMEOUT_S = 60.0
-_PROGRAM = "from assistant.cli.main import main; main()"
+_PROGRAM = "from assistant.__main__ import main; main()"
 
 
 @dataclass(frozen=True, slots=True)

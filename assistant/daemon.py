@@ -12,7 +12,7 @@ import structlog
 from assistant.audio.endpoint import Endpointer
 from assistant.audio.listener import Listener
 from assistant.audio.microphone import Lost, MicrophoneStatus
-from assistant.audio.source import Source
+from assistant.audio.source import FRAME_S, Source
 from assistant.audio.vad import make_vad
 from assistant.audio.wakeword import make_wake_word
 from assistant.clerk import Clerk, reload_plugins
@@ -276,6 +276,7 @@ class Daemon:
             # a recording would be played again from its beginning; a microphone just goes on
             is_endless = self._settings.audio.source in {SourceKind.MICROPHONE, SourceKind.NONE}
             await (keep("hearing", hear, tell) if is_endless else hear())
+            _log.info("the source has ended", heard_s=round(listener.frames * FRAME_S, 2))
             for task in tasks:
                 task.cancel()
 

@@ -14,7 +14,7 @@ import soundfile
 from assistant.cli.main import main
 from tests.support.assistant import RECORDINGS, ROOT, any_model
 
-PROGRAM = "from assistant.cli.main import main; main()"
+PROGRAM = "from assistant.__main__ import main; main()"
 
 
 def run(*arguments: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -105,6 +105,28 @@ main()
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert (told.returncode, told.stdout, told.stderr) == (130, "", "")
+
+
+@pytest.mark.parametrize("at_work", [True, False])
+def test_a_thread_that_is_at_work_in_the_end_is_not_waited_for_nor_torn_down(at_work: bool):
+    """The interpreter's own end would abort a thread that comes back from other languages."""
+    program = f"""
+import atexit, sys, threading, types
+def end():
+    if {at_work}:
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+    sys.stdout.write("said;")
+    sys.exit(3)
+sys.modules["assistant.cli.main"] = types.SimpleNamespace(main=end)
+atexit.register(sys.stdout.write, "torn down")
+from assistant.__main__ import main
+main()
+"""
+    told = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (told.returncode, told.stderr) == (3, "")
+    assert told.stdout == ("said;" if at_work else "said;torn down")
 
 
 def test_ctrl_c_while_the_model_is_loaded_does_not_wait_for_it(monkeypatch: pytest.MonkeyPatch):

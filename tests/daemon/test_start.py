@@ -8,9 +8,13 @@ import weakref
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
+from structlog.testing import capture_logs
 
-from assistant.audio.source import Source
+from assistant.audio.source import FileSource, Source
+from assistant.clock import SystemClock
 from assistant.daemon import Daemon
 from assistant.errors import UserError
 from assistant.garbage import no_search
@@ -122,3 +126,21 @@ def test_what_few_use_is_not_imported_at_every_start():
     assert "assistant.understanding" in loaded
     for few in ("assistant.hermes.bridge", "assistant.satellites.attendant", "amqtt", "torch"):
         assert few not in loaded
+
+
+async def test_the_end_of_the_source_is_told(tmp_path: Path):
+    """`arecord` that fails must not look like an assistant that does."""
+    settings = Settings.model_validate(
+        {
+            "state_folder": str(tmp_path),
+            "audio": {"source": "file"},
+            "mqtt": {"host": "127.0.0.1", "port": 9},
+        }
+    )
+    soundfile.write(tmp_path / "short.wav", np.zeros(1600), 16_000)
+    source = FileSource([tmp_path / "short.wav"], SystemClock())
+    daemon = Daemon(settings, lambda _: source, SilentHerald(), mind=lambda *_: FakeMind())
+    with capture_logs() as logs:
+        await daemon.run()
+    [line] = [each for each in logs if each["event"] == "the source has ended"]
+    assert line["heard_s"] >= 0.1

@@ -25,7 +25,7 @@ from tests.engines.published import (
 from tests.engines.test_published import LARGE
 
 COMMIT = "0" * 40
-PROGRAM = "from assistant.cli.main import main; main()"
+PROGRAM = "from assistant.__main__ import main; main()"
 
 
 class Hub(BaseHTTPRequestHandler):

@@ -24,7 +24,7 @@ def installed(tmp_path_factory):
 
 def test_it_is_found_by_its_entry_point(installed, tmp_path):
     _, env = installed
-    program = "from assistant.cli.main import main; main()"
+    program = "from assistant.__main__ import main; main()"
     command = [sys.executable, "-c", program, "plugins", "list", "--folder", str(tmp_path)]
     listed = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
     [line] = [line for line in listed.stdout.splitlines() if "kettle" in line and "boil" in line]

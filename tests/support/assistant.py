@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 ROOT = Path(__file__).parents[2]
 RECORDINGS = ROOT / "assistant" / "recordings"
-_PROGRAM = "from assistant.cli.main import main; main()"
+_PROGRAM = "from assistant.__main__ import main; main()"
 _PATIENCE_S = 30.0
 
 
