@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from engines.schedule import Factor, Rule, Schedule, Steps, Threshold
 LOGITS_TOLERANCE = 1e-4
 STATES_TOLERANCE = 1e-3
 CACHES = ("none", "prefix", "dual")
+LONGEST = 2**16
+"""Positions of a case; the reference itself refuses none that are over the model's context."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,14 @@ def _beside(folder: Path) -> Path:
     return named if named in found else found[0]
 
 
-def _llada(folder: Path, run: Callable[[LLaDA], Backend]) -> Iterator[Check]:
+def _language_model(folder: Path) -> LLaDA:
     model = read_llada(folder)
+    model.config = replace(model.config, max_sequence_length=LONGEST)
+    return model
+
+
+def _llada(folder: Path, run: Callable[[LLaDA], Backend]) -> Iterator[Check]:
+    model = _language_model(folder)
     backend = run(model)
     vectors, cases = _read(folder)
     with torch.inference_mode():
@@ -76,7 +84,7 @@ def _llada(folder: Path, run: Callable[[LLaDA], Backend]) -> Iterator[Check]:
 
 def _diffa(folder: Path, llada: Path, run: Callable[[LLaDA], Backend]) -> Iterator[Check]:
     model = read_diffa(folder / "diffa", folder / "whisper")
-    backend = run(read_llada(llada))
+    backend = run(_language_model(llada))
     vectors, cases = _read(folder)
     yield from _listen(model, vectors)
     for case in cases:

@@ -155,6 +155,14 @@ def test_a_vector_that_is_not_there_is_named(llada):
         list(verify(llada))
 
 
+def test_vectors_that_are_longer_than_the_model_s_context_are_run_as_the_reference_ran_them(llada):
+    config = json.loads((llada / "config.json").read_text())
+    (llada / "config.json").write_text(json.dumps(config | {"max_sequence_length": 64}))
+    cases = json.loads((llada / "cases.json").read_text())[:1]
+    (llada / "cases.json").write_text(json.dumps(cases))
+    assert [check.passed for check in verify(llada)] == [True, True]
+
+
 def test_prompts_of_one_case_are_decoded_together(llada):
     """As the reference counts passes: the rows of a batch wait for each other."""
     vectors, name = load_file(llada / "vectors.safetensors"), "prefix.a.g64b32t0.5"
