@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from datetime import time, timedelta
 from enum import Enum
 from fractions import Fraction
-from functools import cache, lru_cache, partial
+from functools import lru_cache, partial
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from assistant import spoken
+from assistant import spoken, spoken_values
+from assistant.nodes import Node
 
 Words = Iterable[Any] | Mapping[Any, Iterable[str] | str]
 """Spoken values; a mapping gives each value its synonyms, which are spoken instead of it."""
@@ -74,7 +75,7 @@ class SlotType:
     """All the spoken values of a list, and common ones of anything else."""
     wildcard: bool = False
     """Any words at all are accepted."""
-    heard: tuple[str, ...] = ()
+    heard: Node | None = None
     """What to listen for, where that is more than `values`."""
 
 
@@ -85,7 +86,6 @@ _TEXTS: tuple[str, ...] = (
     *("homework", "dog food", "olive oil", "a birthday card", "batteries", "the meeting"),
 )
 _MAX_LISTED = 200
-_SAID_NUMBERS = (*range(1000), *range(1000, 20_001, 1000))
 
 
 def slot_types(
@@ -149,7 +149,8 @@ def with_endings(kind: SlotType, endings: tuple[str, ...]) -> SlotType:
     some = "|".join(re.escape(ending) for ending in endings)
     pattern = rf"(?:{kind.pattern.removesuffix(BOUNDARY)})(?:{some})\b"
     values = tuple(value + ending for value in kind.values for ending in endings)
-    return replace(kind, pattern=pattern, parse=parse, values=values)
+    heard = kind.heard and spoken_values.with_ending(kind.heard, endings)
+    return replace(kind, pattern=pattern, parse=parse, values=values, heard=heard)
 
 
 def jsonable(slots: Mapping[str, Any]) -> dict[str, Any]:
@@ -208,19 +209,32 @@ def _listed(base: Any, words: Words) -> SlotType:
 
 def _choices(values: Mapping[str, Any], synonyms: Mapping[str, tuple[str, ...]]) -> SlotType:
     table: dict[str, Any] = {}
+    texts: list[str] = []
     for name, value in values.items():
         for said in synonyms.get(name) or (name,):
+            texts.append(said)
             if table.setdefault(spoken.key(said), value) != value:
                 raise ValueError(f"{said!r} stands for two values")
     table.pop("", None)
     if not table:
         raise ValueError("there is nothing to choose from")
+    normal = tuple(map(spoken.normalise, texts))
+    heard = _with_digits(texts, table)
     longest_first = sorted(table, key=len, reverse=True)
     pattern = "|".join(re.escape(said) for said in longest_first)
-    texts = tuple(
-        spoken.normalise(said) for name in values for said in synonyms.get(name) or (name,)
-    )
-    return SlotType(rf"(?:{pattern}){BOUNDARY}", table.__getitem__, texts)
+    return SlotType(rf"(?:{pattern}){BOUNDARY}", table.__getitem__, normal, heard=heard)
+
+
+def _with_digits(texts: list[str], table: dict[str, Any]) -> Node | None:
+    """Add to `table` the other ways to say numbers in its texts; gives all ways, if there are."""
+    said: dict[str, None] = {}
+    for text in texts:
+        usual, *others = spoken_values.wordings(text)
+        value = table.get(spoken.key(usual))
+        kept = (each for each in others if table.setdefault(spoken.key(each), value) == value)
+        said |= dict.fromkeys((usual, *kept))
+    more = len(said) > len({spoken.normalise(text) for text in texts})
+    return spoken_values.one_of(*said) if more else None
 
 
 def _kind(name: str, kind: str) -> Any:
@@ -237,36 +251,19 @@ def _enum_words(member: Enum) -> str:
     return member.value if isinstance(member.value, str) else member.name.replace("_", " ")
 
 
-def _within(low: int, high: int, words: str) -> int:
-    number = spoken.parse_number(words)
+def _within(low: float, high: float, read: Callable[[str], int | float], words: str) -> int | float:
+    number = read(words)
     if not low <= number <= high:
         raise ValueError(f"{number} is not between {low} and {high}")
     return number
-
-
-@cache
-def _numbers() -> tuple[tuple[int, str], ...]:
-    """Whole numbers that people say, with every way to say them."""
-    named = [(number, spoken.say_number(number)) for number in _SAID_NUMBERS]
-    one = "one "  # as in "one hundred", which people say as "a hundred"
-    loose = [(n, f"a {words.removeprefix(one)}") for n, words in named if words.startswith(one)]
-    joined = [(n, words.replace("hundred ", "hundred and ")) for n, words in named]
-    return tuple(dict.fromkeys((*named, *loose, *joined)))
 
 
 @lru_cache(64)
 def _whole(low: int, high: int) -> SlotType:
     step = max(1, (high - low) // _MAX_LISTED)
     said = tuple(spoken.say_number(number) for number in range(low, high + 1, step))
-    likely = tuple(words for number, words in _numbers() if low <= number <= high)
-    return SlotType(spoken.NUMBER, partial(_within, low, high), said, heard=likely)
-
-
-def _decimal_within(low: float, high: float, words: str) -> float:
-    number = spoken.parse_decimal(words)
-    if not low <= number <= high:
-        raise ValueError(f"{number} is not between {low} and {high}")
-    return number
+    parse = partial(_within, low, high, spoken.parse_integer)
+    return SlotType(spoken.INTEGER, parse, said, heard=spoken_values.numbers(low, high))
 
 
 @lru_cache(64)
@@ -274,50 +271,33 @@ def _decimals(low: float, high: float) -> SlotType:
     step = (high - low) / 40 or 1.0
     numbers = (Fraction(str(round(low + step * place, 1))) for place in range(41))
     said = dict.fromkeys(spoken.say_decimal(each) for each in numbers if low <= each <= high)
-    likely = tuple(words for number, words in _numbers() if low <= number <= high)
-    heard = tuple(dict.fromkeys((*said, *likely)))
-    return SlotType(spoken.DECIMAL, partial(_decimal_within, low, high), tuple(said), heard=heard)
+    heard = spoken_values.decimals(low, high)
+    return SlotType(
+        spoken.DECIMAL,
+        partial(_within, low, high, spoken.parse_decimal),
+        tuple(said),
+        heard=spoken_values.one_of(*said, heard),
+    )
 
 
-def _durations() -> Iterable[str]:
-    yield from ("an hour and a half", "half an hour", "an hour", "two and a half hours")
-    yield from ("a quarter of an hour", "a minute and a half", "one minute and thirty seconds")
-    for seconds in (*range(5, 60, 5), 90, *range(60, 3600, 60)):
-        yield spoken.say_duration(timedelta(seconds=seconds))
-    for hours in range(1, 13):
-        yield spoken.say_duration(timedelta(hours=hours))
-    yield "ninety seconds"
-    yield from (f"one hour and {spoken.say_number(minutes)} minutes" for minutes in (5, 10, 20, 45))
-
-
-def _times() -> Iterable[str]:
-    yield from ("noon", "midnight")
-    for hour in (spoken.say_number(number) for number in range(1, 13)):
-        for half in ("", " am", " pm", " in the morning", " in the evening"):
-            yield f"{hour}{half}"
-        yield from (f"{hour} o'clock", f"half past {hour}", f"quarter past {hour}")
-        yield from (f"quarter to {hour}", f"{hour} thirty", f"{hour} fifteen", f"{hour} forty five")
-
-
-_DECIMALS = (*(spoken.say_number(n) for n in range(31)), "one point five", "two point five")
-_DECIMAL_TENTHS = tuple(
-    f"{spoken.say_number(whole)} point {spoken.say_number(tenth)}"
-    for whole in range(31)
-    for tenth in range(1, 10)
-)
 _PLAIN: dict[Any, SlotType] = {
     str: SlotType(_ANYTHING, str, _TEXTS, wildcard=True),
-    int: replace(
-        _whole(0, 100), parse=spoken.parse_number, heard=tuple(words for _, words in _numbers())
-    ),
+    int: replace(_whole(0, 100), parse=spoken.parse_integer, heard=spoken_values.numbers()),
     float: SlotType(
         spoken.DECIMAL,
         spoken.parse_decimal,
-        _DECIMALS,
-        heard=tuple(dict.fromkeys((*_DECIMALS, *_DECIMAL_TENTHS, *(w for _, w in _numbers())))),
+        spoken_values.COMMON_DECIMALS,
+        heard=spoken_values.decimals(),
     ),
-    timedelta: SlotType(spoken.DURATION, spoken.parse_duration, tuple(dict.fromkeys(_durations()))),
-    time: SlotType(spoken.TIME, spoken.parse_time, tuple(_times())),
+    timedelta: SlotType(
+        spoken.DURATION,
+        spoken.parse_duration,
+        spoken_values.COMMON_DURATIONS,
+        heard=spoken_values.durations(),
+    ),
+    time: SlotType(
+        spoken.TIME, spoken.parse_time, spoken_values.COMMON_TIMES, heard=spoken_values.times()
+    ),
 }
 _KINDS: dict[str, Any] = {"text": str, "number": int, "int": int, "float": float}
 _KINDS |= {"duration": timedelta, "time": time}

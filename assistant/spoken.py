@@ -25,10 +25,18 @@ _SIZES = {10**12: "trillion", 10**9: "billion", 10**6: "million", 1000: "thousan
 NUMBER_WORDS = frozenset((*_WORDS, *_SCALES))
 
 _WORD = f"(?:{'|'.join(sorted((*_WORDS, *_SCALES), key=len, reverse=True))})\\b"
-NUMBER = f"(?:an? (?=hundred|thousand))?{_WORD}(?: (?:and )?{_WORD})*"
+NUMBER = f"(?:an? (?=hundred|thousand))?{_WORD}(?: (?:and |oh )?{_WORD})*"
 """Pattern of a whole number in words."""
-DECIMAL = f"(?:minus )?{NUMBER}(?: point{f'(?: {_WORD})'}+)?"
+INTEGER = f"(?:minus )?{NUMBER}"
+"""The same, with or without a sign."""
+DECIMAL = f"{INTEGER}(?: point{f'(?: {_WORD})'}+| and a half\\b)?"
 """Pattern of a number in words, with or without a fraction."""
+
+_UNITS = f"(?:{'|'.join(_SMALL[1:10])})"
+_SHORT_HUNDREDS = re.compile(
+    f"({_UNITS}) (?:oh (?={_UNITS}$)|(?=(?:{'|'.join(_TENS[2:])})( {_UNITS})?$))"
+)
+"""The hundreds of "three fifty" and "one oh five", which are not named."""
 
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
 _PARTS = {"a": 1.0, "an": 1.0, "half a": 0.5, "half an": 0.5, "a half": 0.5, "a half an": 0.5}
@@ -81,10 +89,16 @@ def _spell(digits: str) -> str:
 
 
 def parse_number(words: str) -> int:
-    """Read a whole number: "twenty one" is 21. Raises `ValueError` for anything else."""
+    """Read a whole number: "twenty one" is 21. Raises `ValueError` for anything else.
+
+    Hundreds need not be named: "three fifty" is 350, "one oh five" is 105.
+    """
     total = current = 0
     room = 100
-    for word in re.sub(r"^an? ", "one ", words).replace(" and ", " ").split():
+    whole = re.sub(r"^an? ", "one ", words).replace(" and ", " ")
+    if short := _SHORT_HUNDREDS.match(whole):
+        whole = f"{short[1]} hundred {whole[short.end() :]}"
+    for word in whole.split():
         if word == "thousand" and total == 0 and current > 0:
             total, current, room = current * 1000, 0, 100
         elif word == "hundred" and 0 < current < 100:  # noqa: PLR2004 - a hundred is its own name
@@ -97,10 +111,17 @@ def parse_number(words: str) -> int:
     return total + current
 
 
+def parse_integer(words: str) -> int:
+    """Read a whole number with or without a sign: "minus five". Raises `ValueError` otherwise."""
+    number = parse_number(words.removeprefix("minus "))
+    return -number if words.startswith("minus ") else number
+
+
 def parse_decimal(words: str) -> float:
-    """Read a number: "two point five" is 2.5. Raises `ValueError` for anything else."""
+    """Read a number: "two point five", "two and a half". Raises `ValueError` otherwise."""
     sign = -1.0 if words.startswith("minus ") else 1.0
-    whole, _, fraction = words.removeprefix("minus ").partition(" point ")
+    halved = re.sub(r" and a half$", " point five", words.removeprefix("minus "))
+    whole, _, fraction = halved.partition(" point ")
     digits = "".join(str(parse_number(word)) for word in fraction.split())
     return sign * float(f"{parse_number(whole)}.{digits or 0}")
 

@@ -11,7 +11,6 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from rapidfuzz import fuzz
 
 from assistant import spoken
 from assistant.errors import UserError
@@ -19,6 +18,7 @@ from assistant.grammar import Heard, Speller
 from assistant.intents import Intents
 from assistant.settings import EngineSettings, Settings
 from assistant.turn import SAMPLE_RATE_HZ
+from assistant.weighing import Weigher
 from assistant.worker import Cancel
 from engines.backends import RequestError
 from engines.checkpoints import CheckpointError
@@ -27,16 +27,6 @@ from engines.memory import FreeBytes, NotEnoughMemoryError, free_bytes
 from engines.schedule import Exactly, Schedule, Threshold
 
 NANO = Path(__file__).parent.parent / "engines" / "nano"
-CANDIDATES = 5
-"""Sentences of the plugins that are weighed against the audio."""
-CLOSE_RATIO = 90
-"""Likeness, in percent of the letters, from which a plugin's sentence counts as close."""
-LENIENCE = 0.3
-"""How much less probable, in log-probability a token, a close sentence of a plugin may be than the
-free reading and still be taken for what was said: people ask for what the assistant can do."""
-MARGIN = 1.0
-"""How much more probable any other sentence has to be. Measured on speech that was no command: with
-less, too much of it becomes one."""
 SPELLED_LOSS = 4.5
 """Up to which `Heard.loss`, with what its freedom costs, a sentence of the plugins is taken for
 what was said. Measured: six in seven sentences that people read are then found among 140 others,
@@ -54,8 +44,6 @@ FAVOUR = 0.6
 because somebody wants it. Measured: two more of 72 orders are understood, two fewer of 300
 questions."""
 TRANSCRIPT_TOKENS = 64
-WEIGHING_PASSES = 2
-"""One for the context, one for all sentences together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +107,7 @@ def load_mind(
     except CheckpointError as error:
         raise UserError(f"engine.model: {error}") from error
     plugins = intents()
-    speller = Speller(engine.checkpoint, lambda: plugins.templates)
+    speller = Speller(engine.checkpoint, lambda: plugins.templates, engine.read)
     known = partial(_is_template, plugins)
     sure = engine.checkpoint.manifest.decoding.least_surety
     propose = plugins.candidates
@@ -150,7 +138,7 @@ class EngineMind:
         `spelled` gives those that the sound itself spells, best first; none, of a model that does
         not spell. An answer whose tokens are less probable than `least_surety` is not given.
         """
-        self._engine, self._propose, self._known = engine, propose, known
+        self._engine, self._weigher = engine, Weigher(engine, propose, known)
         self._spelled, self._least_surety = spelled, least_surety
         self._schedule = replace(engine.schedule, rule=Threshold(settings.threshold))
         self._longest_answer = settings.max_new_tokens
@@ -252,10 +240,8 @@ class EngineMind:
         (transcript, answer), blocks = self._generate(asks, cancel)
         sure = _surety(blocks, ask=1) >= self._least_surety
         passes = _passes(blocks)
-        if near := self._near(transcript):
-            transcript = self._weigh(transcript, near, prefix, cancel)
-            passes += WEIGHING_PASSES
-        return _Said(transcript, _surety(blocks, ask=0), answer if sure else "", passes)
+        weighed, more = self._weigher.weigh(transcript, prefix, cancel)
+        return _Said(weighed, _surety(blocks, ask=0), answer if sure else "", passes + more)
 
     def _ask(self, prompt: str, prefix: Prefix, tokens: int) -> Ask:
         schedule: Schedule = replace(self._schedule, max_new_tokens=tokens)
@@ -270,20 +256,6 @@ class EngineMind:
         return [
             _join(b.text for b in blocks if b.ask == index) for index in range(len(asks))
         ], blocks
-
-    def _near(self, transcript: str) -> list[str]:
-        """Sentences to weigh a transcript against; none for silence and for a plugin's words."""
-        if not transcript or self._known(transcript):
-            return []
-        return [text for text in self._propose(transcript, CANDIDATES) if text != transcript]
-
-    def _weigh(self, transcript: str, near: list[str], prefix: Prefix, cancel: Cancel) -> str:
-        """Of the free reading and the plugins' sentences near it, what was most likely said."""
-        cancel.check()
-        free, *scores = self._engine.score([transcript, *near], "transcribe", prefix)
-        gains = {text: score.mean - free.mean for text, score in zip(near, scores, strict=True)}
-        likely = [text for text in near if gains[text] > _needed(transcript, text)]
-        return max(likely, key=gains.__getitem__, default=transcript)
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,10 +280,6 @@ def _surety(blocks: Sequence[TextBlock], ask: int) -> float:
     """Mean probability of the tokens of one response."""
     probabilities = [p for block in blocks if block.ask == ask for p in block.confidence]
     return float(np.mean(probabilities)) if probabilities else 0.0
-
-
-def _needed(transcript: str, sentence: str) -> float:
-    return -LENIENCE if fuzz.ratio(transcript, sentence) >= CLOSE_RATIO else MARGIN
 
 
 def _is_template(intents: Intents, text: str) -> bool:

@@ -80,7 +80,7 @@ _HOW_MANY = "how many {target} <of> <amount> {unit} [have|make]"
 _IN = "[<say>] <amount> {unit} <in> {target}"
 _EXAMPLES: dict[str, dict[str, dict[str, Any]]] = {
     "length": {"convert ten miles to kilometres": {"amount": 10, "target": "kilometre"}},
-    "weight": {"how many ounces are in two and a half pounds": {"amount": 2, "part": "1/2"}},
+    "weight": {"how many ounces are in two and a half pounds": {"amount": 2.5}},
     "volume": {"half a litre in cups": {"part": "1/2", "unit": "litre", "target": "cup"}},
     "time": {"how many minutes are there in three hours": {"unit": "hour", "target": "minute"}},
     "temperature": {"what is 70 degrees fahrenheit in celsius": {"target": "degree celsius"}},

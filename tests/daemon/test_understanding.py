@@ -12,11 +12,10 @@ from assistant.understanding import (
     FAVOUR,
     FREEDOM_COST,
     KNOWN_LOSS,
-    LENIENCE,
-    MARGIN,
     SPELLED_LOSS,
     EngineMind,
 )
+from assistant.weighing import LENIENCE, MARGIN
 from assistant.worker import Cancel, Cancelled
 from engines.diffa import Prefix, Score, TextBlock
 from engines.schedule import Schedule, Threshold

@@ -1,23 +1,34 @@
 """What the plugins' sentences are held to be, when the sound is spelled badly."""
 
-from datetime import timedelta
+from datetime import time, timedelta
+from typing import Annotated
 
 import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
 from assistant.grammar import Grammar, Speller
-from assistant.slots import slot_types
+from assistant.slots import Choices, Range, slot_types
 from assistant.templates import compile_template
 from assistant.understanding import NANO
 from engines.checkpoints import Checkpoint
 from engines.diffa import Prefix
+from engines.spelling import pieces_of
+from engines.words import Reading
 
 BLANK = 1
 TOKENIZER = Tokenizer.from_file(str(NANO / "tokenizer.json"))
 
 
-async def handler(turn, minutes: int = 0, length: timedelta = timedelta(), item: str = ""):
+async def handler(  # noqa: PLR0917 - a parameter for each slot
+    turn,
+    minutes: int = 0,
+    length: timedelta = timedelta(),
+    item: str = "",
+    at: time = time(),
+    degrees: Annotated[float, Range(-20, 100)] = 0.0,
+    band: Annotated[str, Choices(["Blink-182", "The Kinks"])] = "",
+):
     """Name the slots that the templates of these tests use."""
 
 
@@ -26,7 +37,11 @@ TYPES = slot_types(handler, None)
 
 def grammar(*sources):
     templates = [compile_template(source, TYPES, {"lamp": "(light|lamp)"}) for source in sources]
-    return Grammar(templates, lambda word: TOKENIZER.encode(word).ids, TOKENIZER.decode)
+    return Grammar(
+        templates,
+        lambda word: TOKENIZER.encode(word).ids,
+        lambda frames: TOKENIZER.decode(pieces_of(frames, BLANK)).strip(),
+    )
 
 
 def spelled(text, *, doubt=0.0):
@@ -85,6 +100,47 @@ def test_free_text_is_spelled_by_the_sound_itself():
     assert heard.hear(spelled("put green paint on the list"), BLANK)[0].sentence == (
         "put green paint on the list"
     )
+
+
+def test_free_text_is_read_in_words_where_the_model_knows_them():
+    templates = [compile_template("put {item} on the list", TYPES, {})]
+    read = []
+
+    def words(prefix):
+        read.append(len(prefix.spelling))
+        return Reading("green paint", -1.0, 0.1)
+
+    prefix = Prefix(np.zeros((1, 4), np.float32), 1.0, spelled("put gren pant on the list"))
+    speller = Speller(Checkpoint.open(NANO), lambda: templates, words)
+    assert speller.hear(prefix)[0].sentence == "put green paint on the list"
+    assert 0 < read[0] < len(prefix.spelling)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "set it to three fifty percent",
+        "set it to one hundred and five percent",
+        "a timer for three quarters of an hour",
+        "a timer for two and a half minutes",
+        "be there at twenty past seven",
+        "be there at sixteen forty five",
+        "heat it to sixty two point five degrees",
+        "heat it to twenty one and a half degrees",
+        "play blink one eighty two",
+    ],
+)
+def test_values_are_heard_in_the_ways_that_people_say_them(said):
+    heard = grammar(
+        "set it to {minutes} percent",
+        "a timer for {length}",
+        "be there at {at}",
+        "heat it to {degrees} degrees",
+        "play {band}",
+    )
+    best = heard.hear(spelled(said), BLANK)[0]
+    assert best.sentence == said
+    assert best.loss == pytest.approx(0.0, abs=1e-3)
 
 
 def test_the_lattice_follows_the_plugins_that_are_loaded():
