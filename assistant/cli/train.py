@@ -3,6 +3,7 @@
 import errno
 import itertools
 import os
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -228,8 +229,13 @@ def pairs(
 
         key = os.environ.get("OPENAI_API_KEY", "")
         answerer = LanguageModel(url, model, key) if url else None
-        count = write_pairs(out, describe(data), answerer)
-    typer.echo(f"{out}: {count} pairs")
+        counts: Counter[str] = Counter()
+        with counting_bar(stderr=True) as bar:
+            task = bar.add_task("pairs", total=None)
+            described = describe(data, counts)
+            count = write_pairs(out, described, answerer, counts, lambda: bar.advance(task))
+    left_out = ", ".join(f"{each} {name}" for name, each in counts.items() if each)
+    typer.echo(f"{out}: {count} pairs" + (f"; left out: {left_out}" if left_out else ""))
 
 
 @app.command(epilog="Example: assistant train plot runs/nano --out docs/nano-training.svg")

@@ -32,11 +32,13 @@ def evaluate(
 
     The result is ready for JSON: `accuracy`, `n`, its interval, the same `by` source, speaker, age
     and intent, the mistakes in `wrong`, and `unreadable`. Raises `ManifestError` where no line has
-    an intent.
+    an intent, or one has an intent or slots that are none.
     """
     labelled = [sample for sample in samples if "intent" in sample.about]
     if not labelled:
         raise ManifestError('no line of the manifest has an "intent" (a name, or null)')
+    for sample in labelled:
+        _check(sample)
     unreadable: list[str] = []
     verdicts = []
     for sample, audio in heard(labelled, noise, unreadable):
@@ -45,6 +47,14 @@ def evaluate(
         verdicts.append(Verdict(sample, right, _mistake(sample.about, reading)))
         tick()
     return {**summary(verdicts, unnamed={"intent": NONE}), "unreadable": unreadable}
+
+
+def _check(sample: Sample) -> None:
+    intent, slots = sample.about["intent"], sample.about.get("slots")
+    if intent is not None and (not isinstance(intent, str) or not intent):
+        raise ManifestError(f'{sample.name}: "intent" must be a name, or null, not {intent!r}')
+    if slots is not None and not isinstance(slots, Mapping):
+        raise ManifestError(f'{sample.name}: "slots" must be a table, not {slots!r}')
 
 
 def is_right(reading: Reading, label: Mapping[str, Any]) -> bool:

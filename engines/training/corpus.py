@@ -45,12 +45,12 @@ class Corpus:
             whole = text[: text.rfind("\n") + 1]  # a kill may have torn the last line
             self.clips = [Clip(**json.loads(line)) for line in whole.splitlines()]
             self._audio = np.memmap(folder / _AUDIO, dtype=np.int16, mode="r")
-        except (OSError, ValueError, TypeError) as error:
+            total = len(self._audio)
+            # a writer killed between two flushes leaves lines whose samples never reached the disk
+            self.clips = [clip for clip in self.clips if _is_whole(clip, total)]
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             hint = "make one with: assistant train speech"
             raise CorpusError(f"{folder} is no spoken corpus ({error}); {hint}") from error
-        total = len(self._audio)
-        # a writer killed between two flushes leaves lines whose samples never reached the disk
-        self.clips = [clip for clip in self.clips if clip.offset + clip.samples <= total]
         if not self.clips:
             raise CorpusError(f"{folder} holds no clips")
 
@@ -60,6 +60,12 @@ class Corpus:
 
     def __iter__(self) -> Iterator[Clip]:
         return iter(self.clips)
+
+
+def _is_whole(clip: Clip, total: int) -> bool:
+    """Whether something is said in it and all its samples are there."""
+    inside = clip.offset >= 0 and clip.samples > 0 and clip.offset + clip.samples <= total
+    return inside and bool(clip.text.strip())
 
 
 class CorpusWriter:

@@ -13,8 +13,9 @@ import soundfile
 from numpy.typing import NDArray
 
 from engines.training import requests
+from engines.training.recordings import read_recordings
 from engines.training.speech import held_out, read_speech
-from engines.training.text import read_jsonl, sentences, spoken
+from engines.training.text import sentences, spoken
 from engines.training.voices import SAMPLE_RATE_HZ, VoiceError, held_out_voices, speak
 
 MANIFEST = "manifest.jsonl"
@@ -67,15 +68,15 @@ def unheard_voices_say(rows: Iterable[Mapping[str, Any]]) -> Iterator[Said]:
 
 def strangers_say(manifest: Path, speakers: frozenset[str]) -> Iterator[Said]:
     """The transcribed recordings of some speakers."""
-    for row in read_jsonl(manifest):
-        text = spoken(row.get("text") or "")
-        if row["speaker"] not in speakers or not text:
+    rows, _ = read_recordings(manifest)
+    for row in rows:
+        if row.speaker not in speakers or not row.text:
             continue
-        source = row["file"].partition("/")[0]
-        known = {key: row[key] for key in ("age", "gender") if key in row}
-        about = {"text": text, "speaker": row["speaker"], "source": source, **known}
+        known = {key: each for key, each in row.about.items() if key in {"age", "gender"}}
+        source = row.file.partition("/")[0]
+        about = {"text": row.text, "speaker": row.speaker, "source": source} | known
         try:
-            yield read_speech(manifest.parent / row["file"]), about
+            yield read_speech(manifest.parent / row.file), about
         except (OSError, soundfile.LibsndfileError):
             yield None, about
 
@@ -85,7 +86,7 @@ def keep(clips: Iterable[Said], folder: Path) -> Counter[str]:
     counts: Counter[str] = Counter()
     with (folder / MANIFEST).open("w", encoding="utf-8") as manifest:
         for audio, about in clips:
-            if audio is None:
+            if audio is None or not len(audio):
                 counts["failed"] += 1
                 continue
             name = f"{counts['clips']:05}.flac"

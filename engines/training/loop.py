@@ -5,6 +5,7 @@ where its last checkpoint stood.
 """
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -19,9 +20,16 @@ from torch.utils.data import DataLoader, Dataset
 
 Device = Literal["auto", "cpu", "cuda"]
 
+HOPELESS = 50
+"""So many steps in a row without a finite gradient, and none will come."""
+
 
 class CheckpointMismatchError(ValueError):
     """A checkpoint that belongs to another model or another stage."""
+
+
+class DivergedError(ValueError):
+    """Losses that are no numbers any more; the message names the remedy."""
 
 
 class DeviceError(RuntimeError):
@@ -89,13 +97,17 @@ class Optimisers:
             self.all.append(muon)
         self.parameters = hidden + rest
 
-    def step(self, rate: float, clip: float = 1.0) -> Tensor:
-        """Apply the gradients at learning rate `rate`; returns their norm before clipping."""
-        norm = nn.utils.clip_grad_norm_(self.parameters, clip)
+    def step(self, rate: float, clip: float = 1.0) -> float:
+        """Apply the gradients at learning rate `rate`; returns their norm before clipping.
+
+        Gradients that are no numbers move nothing: they would spoil every weight for good.
+        """
+        norm = float(nn.utils.clip_grad_norm_(self.parameters, clip))
         for optimiser in self.all:
             for group in optimiser.param_groups:
                 group["lr"] = rate
-            optimiser.step()
+            if math.isfinite(norm):
+                optimiser.step()
             optimiser.zero_grad(set_to_none=True)
         return norm
 
@@ -117,12 +129,13 @@ def run(  # noqa: PLR0917 - what is trained, on what, how, and where to
     until_s: float | None = None,
     device: str = "cpu",
     workers: int = 1,
-) -> None:
+) -> int:
     """Train `model` and leave `STAGE.pt` (weights, optimisers, step) and `STAGE.jsonl` in `folder`.
 
     `loss` gives named scalars; the one called `loss` is minimised. A folder with a checkpoint of
     the same stage is resumed. `until_s` ends the run early, with a checkpoint. So many `workers`
-    make the batches, which are the same whatever their number.
+    make the batches, which are the same whatever their number. Returns how many steps had no
+    finite gradient and moved nothing; raises `DivergedError` where too many in a row had none.
     """
     folder.mkdir(parents=True, exist_ok=True)
     optimisers = Optimisers(model.to(device))
@@ -136,6 +149,7 @@ def run(  # noqa: PLR0917 - what is trained, on what, how, and where to
         worker_init_fn=_one_thread,
     )
     started, seconds, step = time.monotonic(), 0.0, first
+    lost = in_a_row = 0
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     with Progress(*columns) as bar, (folder / f"{stage}.jsonl").open("a") as log:
         task = bar.add_task(stage, total=schedule.steps, completed=first)
@@ -147,21 +161,38 @@ def run(  # noqa: PLR0917 - what is trained, on what, how, and where to
                 scalars = loss(model, _there(batch, device) | {"step": step})
             scalars["loss"].backward()
             norm = optimisers.step(rate)
+            in_a_row = 0 if math.isfinite(norm) else in_a_row + 1
+            lost += in_a_row > 0
+            if in_a_row == HOPELESS:
+                raise DivergedError(
+                    f"{stage}: no finite gradient in {HOPELESS} steps; lower "
+                    f"schedule.learning_rate in {folder / stage}.toml and run it again"
+                )
             seconds += batch.get("seconds", 0.0)
             elapsed = time.monotonic() - started
             if step % 20 == 0:
                 row = {name: round(float(value.detach()), 4) for name, value in scalars.items()}
                 speed = round(seconds / elapsed, 1)
-                row |= {"step": step, "rate": round(rate, 6), "norm": round(float(norm), 2)}
-                log.write(json.dumps(row | {"audio_s_per_s": speed, "s": round(elapsed)}) + "\n")
+                row |= {"step": step, "rate": round(rate, 6), "norm": round(norm, 2)}
+                row |= {"audio_s_per_s": speed, "s": round(elapsed)} | (
+                    {"lost": lost} if lost else {}
+                )
+                log.write(json.dumps(row) + "\n")
                 log.flush()
-                text = f"{stage} loss {row['loss']:.3f} rate {rate:.1e} {speed:.0f}x real time"
-                bar.update(task, completed=step + 1, description=text)
+                bar.update(task, completed=step + 1, description=_told(stage, row, rate))
             out_of_time = until_s is not None and elapsed > until_s
             if (step + 1) % save_every == 0 or step + 1 == schedule.steps or out_of_time:
                 save(path, stage, model, optimisers, step + 1)
             if out_of_time:
                 break
+    return lost
+
+
+def _told(stage: str, row: Mapping[str, Any], rate: float) -> str:
+    speed = row["audio_s_per_s"] / 3600
+    heard = f" {speed:.3g} h of audio/s" if speed else ""
+    lost = f" ({row['lost']} steps without a finite gradient)" if "lost" in row else ""
+    return f"{stage} loss {row['loss']:.3f} rate {rate:.1e}{heard}{lost}"
 
 
 def _one_thread(_worker: int) -> None:
@@ -188,7 +219,7 @@ def choose(device: Device) -> Literal["cpu", "cuda"]:
 
 
 def save(path: Path, stage: str, model: nn.Module, optimisers: Optimisers, step: int) -> None:
-    """Write a checkpoint in one move: a kill leaves the old one or the new one."""
+    """Write a checkpoint in one move: a kill or a crash leaves the old one or the new one."""
     state = {
         "stage": stage,
         "step": step,
@@ -196,8 +227,14 @@ def save(path: Path, stage: str, model: nn.Module, optimisers: Optimisers, step:
         "optimisers": [o.state_dict() for o in optimisers.all],
     }
     half = path.with_suffix(".half")
-    torch.save(state, half)
-    os.replace(half, path)
+    try:
+        with half.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(half, path)
+    finally:
+        half.unlink(missing_ok=True)
 
 
 def _resume(path: Path, stage: str, model: nn.Module, optimisers: Optimisers) -> int:

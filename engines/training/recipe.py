@@ -117,7 +117,7 @@ class Options:
 def train(stage: Stage, run: Path, options: Options) -> list[str]:
     """Run one stage, or go on with it; returns what a person should know about the data.
 
-    Raises `RunError`, `ConfigError`, `CorpusError` or `CheckpointMismatchError`.
+    Raises `RunError`, `ConfigError`, `CorpusError`, `CheckpointMismatchError` or `DivergedError`.
     """
     if not run.is_dir():
         raise RunError(f"{run}: no such folder; begin with: assistant train speech --out {run}")
@@ -133,7 +133,7 @@ def train(stage: Stage, run: Path, options: Options) -> list[str]:
     check_resumable(run / f"{stage}.pt", model)
     configs.keep(path, stage, run)
     until_s = None if options.hours is None else options.hours * 3600
-    loop.run(
+    lost = loop.run(
         stage,
         model,
         batches,
@@ -145,6 +145,8 @@ def train(stage: Stage, run: Path, options: Options) -> list[str]:
         device=device,
         workers=options.workers or (1 if device == "cpu" else os.cpu_count() or 1),
     )
+    if lost:
+        notes.append(f"{stage}: {lost} steps had no finite gradient and taught nothing")
     return notes
 
 

@@ -1,5 +1,6 @@
 """What a run's folder holds: checkpoints, tokenizer, texts and speech."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,13 +92,21 @@ def read_pairs(run: Path) -> list[Pair]:
     """What the language model reads; raises `RunError`."""
     path = run / PAIRS
     try:
-        pairs = [Pair(row["text"], row["answer"], row["weight"]) for row in read_jsonl(path)]
+        pairs = [_pair(row["text"], row["answer"], row["weight"]) for row in read_jsonl(path)]
     except (OSError, ValueError, LookupError, TypeError) as error:
         hint = f"run first: assistant train speech --out {run}"
         raise RunError(f"{path} cannot be read ({error}); {hint}") from error
     if not pairs:
         raise RunError(f"{path} is empty; run first: assistant train speech --out {run}")
     return pairs
+
+
+def _pair(text: str, answer: str, weight: float) -> Pair:
+    if not isinstance(text, str) or not isinstance(answer, str):
+        raise TypeError(f"text and answer must be words, not {text!r} and {answer!r}")
+    if not isinstance(weight, int | float) or not 0 < weight < math.inf:
+        raise ValueError(f"weight must be a number above 0, not {weight!r}")
+    return Pair(text, answer, weight)
 
 
 def mixture(run: Path, sound: Sound, seed: int, notes: list[str]) -> Mixture:

@@ -1,6 +1,6 @@
 """Stage `speech`: sentences × voices, and human recordings, as one spoken corpus."""
 
-import json
+import errno
 import random
 import zlib
 from collections import Counter
@@ -15,6 +15,7 @@ import soxr
 from numpy.typing import NDArray
 
 from engines.training.corpus import CorpusWriter
+from engines.training.recordings import read_recordings
 from engines.training.text import MAX_WORDS, spoken
 from engines.training.voices import SAMPLE_RATE_HZ, Voice, VoiceError, engines, pick, speak
 
@@ -122,36 +123,44 @@ def human_recordings(
 
     With `sentences` those of whole sentences, else those of single words and phrases: there are
     more of the latter, and they would crowd out the sentences. Speakers in `held_out_speakers` are
-    left out. Returns counts of `clips`, `held_out`, `unreadable` and `unused` (no checked text, or
-    too long).
+    left out. Returns counts of `clips`, `held_out`, `unreadable`, `unused` (no checked text, or too
+    long) and `malformed` (lines of the manifest).
     """
-    counts: Counter[str] = Counter()
+    rows, malformed = read_recordings(manifest)
+    counts = Counter({"malformed": malformed} if malformed else {})
     with CorpusWriter(folder) as writer:
-        for line in manifest.read_text(encoding="utf-8").splitlines():
-            row = json.loads(line)
-            if (row["kind"] == "read") is not sentences:
+        for row in rows:
+            if (row.kind == "read") is not sentences:
                 continue
-            if row["speaker"] in held_out_speakers:
+            if row.speaker in held_out_speakers:
                 counts["held_out"] += 1
                 continue
-            text = spoken(row.get("text") or "")
-            if not text or row["seconds"] > 16 or row["kind"].startswith("prompt"):
+            if not row.text or row.seconds > 16 or row.kind.startswith("prompt"):
                 counts["unused"] += 1
                 continue
             try:
-                audio = read_speech(manifest.parent / row["file"])
+                audio = read_speech(manifest.parent / row.file)
             except (OSError, soundfile.LibsndfileError):
                 counts["unreadable"] += 1
                 continue
-            source = row["file"].partition("/")[0]
-            writer.add(audio, text=text, speaker=row["speaker"], source=source)
+            if not len(audio):
+                counts["unreadable"] += 1
+                continue
+            source = row.file.partition("/")[0]
+            writer.add(audio, text=row.text, speaker=row.speaker, source=source)
             counts["clips"] += 1
     return counts
 
 
 def read_speech(path: Path) -> NDArray[np.int16]:
-    """A recording as mono samples at 16 kHz."""
+    """A recording as mono samples at 16 kHz.
+
+    Raises `OSError` or `soundfile.LibsndfileError` for what cannot be read, and for samples that
+    are no numbers.
+    """
     samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    if not np.isfinite(samples).all():
+        raise OSError(errno.EINVAL, "some of its samples are no numbers", str(path))
     mono = samples.mean(axis=1)
     if rate != SAMPLE_RATE_HZ:
         mono = soxr.resample(mono, rate, SAMPLE_RATE_HZ)
@@ -160,9 +169,6 @@ def read_speech(path: Path) -> NDArray[np.int16]:
 
 def held_out_humans(manifest: Path) -> frozenset[str]:
     """One speaker in eight of the read speech: those whose voices training never hears."""
-    speakers = set()
-    for line in manifest.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        if row["kind"] == "read":
-            speakers.add(row["speaker"])
+    rows, _ = read_recordings(manifest)
+    speakers = {row.speaker for row in rows if row.kind == "read"}
     return frozenset(s for s in speakers if zlib.crc32(s.encode()) % 8 == 0)

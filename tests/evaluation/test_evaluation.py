@@ -10,7 +10,7 @@ import soundfile
 from engines.evaluation import asr, card, commands
 from engines.evaluation.commands import Reading, is_right, same
 from engines.evaluation.intervals import interval
-from engines.evaluation.samples import ManifestError, Noise, read_samples
+from engines.evaluation.samples import ManifestError, Noise, Sample, read_samples
 
 LEVELS = [1000, 2000, 3000, 4000]
 
@@ -179,3 +179,17 @@ def test_damaged_numbers_are_named(tmp_path):
     (tmp_path / "measured.json").write_text("{")
     with pytest.raises(card.CardError, match=r"measured\.json cannot be read"):
         card.write_card(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ({"intent": 5}, '"intent" must be a name, or null, not 5'),
+        ({"intent": ""}, '"intent" must be a name'),
+        ({"intent": "lights.on", "slots": ["hall"]}, '"slots" must be a table'),
+    ],
+)
+def test_a_label_that_is_none_is_named_before_anything_is_heard(line, complaint):
+    sample = Sample("a.wav", line, lambda: pytest.fail("heard"))
+    with pytest.raises(ManifestError, match=f"a.wav: {complaint}"):
+        commands.evaluate([sample], lambda _: pytest.fail("understood"))

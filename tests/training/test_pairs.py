@@ -4,23 +4,30 @@ import json
 import random
 import re
 import threading
+from collections import Counter
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import islice
 from typing import ClassVar
 
+import numpy as np
 import pytest
+import soundfile
 
 from engines.training.families import RequestsError
 from engines.training.instructions import (
     AnswererBusyError,
     InstructionsError,
     LanguageModel,
+    NoTargetError,
     Recording,
+    patiently,
     render,
     write_pairs,
 )
 from engines.training.pairs import SHARES, build_pairs, lm_sentences, take
+from engines.training.recordings import read_recordings
 from engines.training.requests import held_out
+from engines.training.speech import read_speech
 
 CONVERSATIONS = """categories:
 - test
@@ -228,3 +235,86 @@ def test_a_language_model_that_is_away_can_be_tried_again():
 def test_an_address_that_is_none_is_refused():
     with pytest.raises(InstructionsError, match="not an address"):
         LanguageModel("file:///etc/passwd", "any")("x", "y")
+
+
+def answerer(*replies):
+    """A model that replies in turn; errors are raised. What it was asked is in `asked`."""
+    waiting, asked = list(replies), []
+
+    def answer(rendered, question):
+        asked.append(question)
+        reply = waiting.pop(0) if waiting else "A woman asks."
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    answer.asked = asked
+    return answer
+
+
+def test_a_busy_language_model_is_asked_again():
+    slept = []
+    busy = answerer(AnswererBusyError("busy"), AnswererBusyError("busy"), "Yes.")
+    assert patiently(busy, "x", "y", slept.append) == "Yes."
+    assert slept == [1.0, 2.0]
+    with pytest.raises(AnswererBusyError):
+        patiently(answerer(*[AnswererBusyError("busy")] * 9), "x", "y", slept.append)
+
+
+def test_pairs_without_a_target_are_left_out_and_counted(tmp_path):
+    counts = Counter()
+    model = answerer(NoTargetError("none"))
+    written = write_pairs(tmp_path / "pairs.jsonl", [CLIP], model, counts)
+    assert counts == {"without a target": 1}
+    assert written == len(model.asked) - 1
+
+
+def test_a_model_that_gives_no_targets_at_all_ends_the_work(tmp_path):
+    with pytest.raises(NoTargetError):
+        write_pairs(tmp_path / "pairs.jsonl", [CLIP] * 9, answerer(*[NoTargetError("none")] * 99))
+    assert not (tmp_path / "pairs.jsonl").exists()
+
+
+def test_what_was_answered_before_a_failure_is_not_asked_again(tmp_path):
+    out = tmp_path / "pairs.jsonl"
+    failing = answerer("One.", "Two.", InstructionsError("401"))
+    with pytest.raises(InstructionsError, match="401"):
+        write_pairs(out, [CLIP], failing)
+    assert not out.exists()
+    with (tmp_path / "pairs.jsonl.asked").open("a") as kept:
+        kept.write('["torn')
+    again = answerer()
+    count = write_pairs(out, [CLIP], again)
+    targets = [json.loads(line)["target"] for line in out.read_text().splitlines()]
+    assert targets[:2] == ["One.", "Two."]
+    assert len(again.asked) == count - 2
+    assert [each.name for each in tmp_path.iterdir()] == ["pairs.jsonl"]
+
+
+@pytest.mark.parametrize("content", ["", "   ", "x" * 2000])
+def test_a_reply_of_no_or_endless_words_is_no_target(server, content):
+    handler, url = server
+    handler.reply = json.dumps({"choices": [{"message": {"content": content}}]}).encode()
+    with pytest.raises(NoTargetError, match="characters"):
+        LanguageModel(url, "any", timeout_seconds=5)("x", "y")
+
+
+def test_lines_of_a_manifest_that_are_none_are_left_out_and_counted(data):
+    manifest = data / "speech" / "manifest.jsonl"
+    good, _ = read_recordings(manifest)
+    lines = ["[1]", '{"file": 5}', '{"file": "a.wav", "text": 7}', "{torn", '{"text": "no file"}']
+    odd = manifest.with_name("odd.jsonl")
+    odd.write_bytes(manifest.read_bytes() + "\n".join(lines).encode() + b'\n{"file": "\xff"}')
+    found, malformed = read_recordings(odd)
+    odd.unlink()
+    assert found == good
+    assert malformed == len(lines) + 1
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_samples_that_are_no_numbers_cannot_be_read(tmp_path, value):
+    samples = np.full(1600, 0.1, np.float32)
+    samples[100] = value
+    soundfile.write(tmp_path / "a.wav", samples, 16_000, subtype="FLOAT")
+    with pytest.raises(OSError, match="no numbers"):
+        read_speech(tmp_path / "a.wav")

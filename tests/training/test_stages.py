@@ -84,6 +84,89 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path):
     assert_equal(go(tmp_path / "killed", None), go(tmp_path / "whole", None))
 
 
+def lossy(folder, broken):
+    """Train a little, with losses that are no numbers at the steps `broken`."""
+    torch.manual_seed(0)
+    model = torch.nn.Linear(3, 2)
+
+    def loss(model, batch):
+        value = model(batch["x"]).square().mean()
+        return {"loss": value * float("nan") if batch["step"] in broken else value}
+
+    lost = loop.run("test", model, Counting(), loss, loop.Schedule(60, 1e-2, 1, 2), folder)
+    return lost, model.state_dict()
+
+
+def test_a_loss_that_is_no_number_spoils_no_weight(tmp_path):
+    lost, weights = lossy(tmp_path, {3, 4, 20})
+    assert lost == 3
+    assert all(tensor.isfinite().all() for tensor in weights.values())
+    rows = [json.loads(line) for line in (tmp_path / "test.jsonl").read_text().splitlines()]
+    assert [row.get("lost") for row in rows] == [None, 3, 3]
+
+
+def test_losses_that_stay_no_numbers_end_the_run_with_the_remedy(tmp_path):
+    with pytest.raises(loop.DivergedError, match=r"50 steps; lower schedule.learning_rate"):
+        lossy(tmp_path, range(5, 60))
+
+
+def test_a_full_disk_leaves_the_checkpoint_before_and_no_half_of_one(tmp_path, monkeypatch):
+    model = torch.nn.Linear(3, 2)
+    path = tmp_path / "test.pt"
+    loop.save(path, "test", model, loop.Optimisers(model), 1)
+
+    def full(_descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(loop.os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        loop.save(path, "test", model, loop.Optimisers(model), 2)
+    assert read_state(path)["step"] == 1
+    assert [each.name for each in tmp_path.iterdir()] == ["test.pt"]
+
+
+def test_the_bar_tells_loss_rate_and_hours_of_audio():
+    row = {"loss": 1.5, "audio_s_per_s": 90.0}
+    assert loop._told("encoder", row, 1e-3) == "encoder loss 1.500 rate 1.0e-03 0.025 h of audio/s"
+    told = loop._told("lm", {"loss": 1.5, "audio_s_per_s": 0.0, "lost": 2}, 1e-3)
+    assert told == "lm loss 1.500 rate 1.0e-03 (2 steps without a finite gradient)"
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"text": 5, "answer": "Okay.", "weight": 1.0},
+        {"text": "stop", "answer": None, "weight": 1.0},
+        {"text": "stop", "answer": "Okay.", "weight": "much"},
+        {"text": "stop", "answer": "Okay.", "weight": -1},
+        {"text": "stop"},
+    ],
+)
+def test_pairs_of_another_kind_are_named(run, row):
+    (run / "pairs.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(RunError, match=r"pairs\.jsonl cannot be read"):
+        train("lm", run, ONCE)
+
+
+@pytest.mark.parametrize(
+    "change", [{"samples": "many"}, {"offset": None}, {"text": 5}, {"taste": "sweet"}]
+)
+def test_a_corpus_of_another_kind_is_named(run, change):
+    clips = run / "human" / "clips.jsonl"
+    first, *rest = clips.read_text().splitlines()
+    clips.write_text("\n".join([json.dumps(json.loads(first) | change), *rest, ""]))
+    with pytest.raises(CorpusError, match="is no spoken corpus"):
+        Corpus(run / "human")
+
+
+@pytest.mark.parametrize("change", [{"samples": 0}, {"text": " "}, {"offset": -1}])
+def test_clips_in_which_nothing_is_said_are_not_heard(run, change):
+    clips = run / "human" / "clips.jsonl"
+    first, *rest = clips.read_text().splitlines()
+    clips.write_text("\n".join([json.dumps(json.loads(first) | change), *rest, ""]))
+    assert len(Corpus(run / "human").clips) == len(rest)
+
+
 @pytest.mark.parametrize("name", ["encoder", "encoder-gpu"])
 def test_the_recipes_own_numbers_can_be_read(name):
     stage = read(EncoderStage, path_of(name, Path("nowhere")))
