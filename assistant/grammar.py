@@ -30,10 +30,6 @@ POLITE_BEFORE = (
 POLITE_AFTER = ("please", "now", "right now", "thanks", "thank you", "for me")
 _WILD_LOSS = 2.0
 """Added for a sentence that is all free text: anything fits into that."""
-_WORD_COST = 1.0
-"""Log-probability that each word costs, since silence costs as well (see `engines.lattice`) and
-words would be put in its place: "forty six minutes" for "six minutes". Measured on 40 spoken
-questions for a timetable that training never met: 35 are right without, 37 with it."""
 _MAX_WORDS = 400_000
 """Words that the lattice may hold; templates beyond it are left out."""
 
@@ -110,7 +106,7 @@ class Grammar:
         """The best sentence of each template, best first; `log_probability` is [S, V]."""
         found: dict[str, Heard] = {}
         audible = self._lattice.audible(log_probability)
-        for path in audible.search(log_probability, blank, limit, word_cost=_WORD_COST):
+        for path in audible.search(log_probability, blank, limit):
             sentence = spoken.tidy(" ".join(self._words(path, log_probability).split()))
             spans = (word for word in path.words if isinstance(word, Span))
             wild = sum(span.end - span.begin for span in spans) / len(log_probability)

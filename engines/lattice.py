@@ -7,7 +7,6 @@ and a sentence is found however badly the free reading spells it.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,20 +94,16 @@ class Lattice:
             owners=self.owners[finals >= 0],
         )
 
-    def search(
-        self, log_probability: Floats, blank: int, limit: int, *, word_cost: float = 0.0
-    ) -> list[Path]:
+    def search(self, log_probability: Floats, blank: int, limit: int) -> list[Path]:
         """The best sentence of each owner, best first, at most `limit`.
 
-        `log_probability` is [S, V], of S frames. None where no sentence fits into the frames. Of
-        two that fit alike, a `word_cost` above 0 prefers the one of fewer words.
+        `log_probability` is [S, V], of S frames. None where no sentence fits into the frames.
         """
         if not len(self.finals) or not len(log_probability):
             return []
         doubted = doubting(log_probability, blank, SILENCE_COST)
         freest = np.take_along_axis(doubted, log_probability.argmax(1)[:, None], 1)[:, 0]
-        arrivals = partial(self._arrivals, np.float32(word_cost))
-        trellis = self.chains.follow(doubted, blank, arrivals, freest)
+        trellis = self.chains.follow(doubted, blank, self._arrivals, freest)
         last = trellis.ended(trellis.frames)[self.finals]
         free = float(log_probability.max(1).sum())
         spelled = max(1, len(pieces_of(log_probability, blank)))
@@ -132,12 +127,12 @@ class Lattice:
         wild = self.chains.labels[self.chains.first[word]] == ANYTHING
         return span if wild else self.words[word]
 
-    def _arrivals(self, word_cost: np.float32, quiet: float, ended: Floats) -> Floats:
+    def _arrivals(self, quiet: float, ended: Floats) -> Floats:
         arrived = np.where(self.begins, np.float32(quiet), NEVER)
         if len(self.states):
             reached = np.maximum.reduceat(ended[self.ends], self.offsets)
             arrived[self.states] = np.maximum(arrived[self.states], reached)
-        return arrived[self.sources] - word_cost
+        return arrived[self.sources]
 
     def _trace(self, word: int, trellis: Trellis) -> list[tuple[int, Span]]:
         """The words on the best way to the end of `word`, and where each is said."""

@@ -157,22 +157,3 @@ def test_what_a_sentence_leaves_unsaid_counts_against_it():
 
 def test_a_lattice_without_sentences_finds_none():
     assert LatticeBuilder(SPELLING.__getitem__).build().search(spell(1, 2), BLANK, 1) == []
-
-
-def test_of_sentences_that_fit_alike_a_price_on_words_prefers_the_shorter():
-    builder = LatticeBuilder(SPELLING.__getitem__)
-    first, second, last = (builder.state() for _ in range(3))
-    builder.start(first)
-    builder.word(first, second, "d")
-    builder.skip(first, second)
-    builder.word(second, last, "a")
-    builder.accept(last, owner=1)
-    frames = spell(BLANK, 1)
-    frames[0, 1] = np.log(1e-6)
-    frames[0, [BLANK, SPELLING["d"][0]]] = np.log([0.4, 0.4 * np.exp(0.5 - SILENCE_COST)])
-
-    def words(cost):
-        return builder.build().search(frames, BLANK, 1, word_cost=cost)[0].words
-
-    assert words(0.0) == ("d", "a")
-    assert words(1.0) == ("a",)
