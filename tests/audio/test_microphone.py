@@ -214,7 +214,7 @@ async def test_a_programming_error_in_the_driver_is_raised_not_hidden():
 
 async def test_without_pyaudio_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(__import__("sys").modules, "pyaudio", None)
-    with pytest.raises(UserError, match=r"portaudio19-dev.*assistant\[mic\]"):
+    with pytest.raises(UserError, match=r"script/setup mic.*portaudio19-dev.*\[mic\]"):
         Microphone(AudioSettings(), FakeClock())
 
 
