@@ -22,7 +22,7 @@ def understand():
 def test_orders_are_understood_to_the_last_slot(understand):
     result = evaluate(read_samples(COFFEE / "manifest.jsonl", None), understand)
     assert result["n"] == 14
-    assert result["accuracy"] >= 12 / 14, result["wrong"]
+    assert result["accuracy"] >= 13 / 14, result["wrong"]
 
 
 def test_most_are_understood_in_noise(understand):
@@ -34,4 +34,4 @@ def test_most_are_understood_in_noise(understand):
     result = evaluate(
         read_samples(COFFEE / "manifest.jsonl", None), understand, noise=Noise(hum, 12.0)
     )
-    assert result["accuracy"] >= 9 / 14, result["wrong"]
+    assert result["accuracy"] >= 12 / 14, result["wrong"]
