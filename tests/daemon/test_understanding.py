@@ -35,6 +35,8 @@ class FakeEngine:
     """What it spells, if it does."""
     recalled: Recalled | None = None
     """The question that is nearest to what it spells."""
+    needed: int = 0
+    """Passes before an answer is there."""
     calls: list[str] = field(default_factory=list)
     schedule: Schedule = field(default_factory=lambda: Schedule(rule=Threshold(0.5), stop_ids=(0,)))
 
@@ -46,7 +48,7 @@ class FakeEngine:
         self.calls.append("+".join(ask.prompt for ask in asks))
         texts = {"transcribe": self.transcript, "answer": "An answer."}
         for index, ask in enumerate(asks):
-            if cancel():
+            if any(cancel() for _ in range(self.needed or 1)):
                 return
             yield TextBlock(index, f" {texts[ask.prompt]} ", (0.9, 0.7), 3 + index, True, True)
 
@@ -230,3 +232,17 @@ def test_an_answer_that_the_model_is_not_sure_of_is_not_given(least: float, answ
     engine = FakeEngine("who is it")
     listening = EngineMind(engine, lambda *_: [], lambda _: False, settings, least_surety=least)
     assert listening.understand(Cancel(), SOUND).answer == answer
+
+
+@pytest.mark.parametrize(("needed", "answer", "passes"), [(12, "An answer.", 3), (13, "", 12)])
+def test_an_answer_that_has_to_be_sure_is_given_up_after_some_passes(
+    needed: int, answer: str, passes: int
+):
+    settings = EngineSettings(threshold=0.8)
+    engine = FakeEngine("", reading=Reading("who is it", -2.0, 0.5), needed=needed)
+    listening = EngineMind(engine, lambda *_: [], lambda _: False, settings, least_surety=0.5)
+    understood = listening.understand(Cancel(), SOUND)
+    assert (understood.transcript, understood.answer) == ("who is it", answer)
+    assert understood.passes == passes
+    patient = EngineMind(engine, lambda *_: [], lambda _: False, settings)
+    assert patient.understand(Cancel(), SOUND).answer == "An answer."
