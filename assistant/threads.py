@@ -19,7 +19,8 @@ def in_thread(work: Callable[[], _T], name: str) -> asyncio.Future[_T]:
     future: asyncio.Future[_T] = loop.create_future()
 
     def run() -> None:
-        done = _capture(work)
+        done = Future[_T]()
+        _fulfil(done, work)
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(_settle, future, done)
 
@@ -33,24 +34,15 @@ def beside(work: Callable[[], _T], name: str) -> Callable[[], _T]:
     It raises what `work` raises.
     """
     done = Future[_T]()
-
-    def run() -> None:
-        try:
-            done.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - raised again where it is awaited
-            done.set_exception(error)
-
-    threading.Thread(target=run, name=name, daemon=True).start()
+    threading.Thread(target=_fulfil, args=(done, work), name=name, daemon=True).start()
     return done.result
 
 
-def _capture(work: Callable[[], _T]) -> Future[_T]:
-    done = Future[_T]()
+def _fulfil(future: Future[_T], work: Callable[[], _T]) -> None:
     try:
-        done.set_result(work())
+        future.set_result(work())
     except BaseException as error:  # noqa: BLE001 - raised again where it is awaited
-        done.set_exception(error)
-    return done
+        future.set_exception(error)
 
 
 def _settle(future: asyncio.Future[_T], done: Future[_T]) -> None:

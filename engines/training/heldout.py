@@ -86,7 +86,7 @@ def keep(clips: Iterable[Said], folder: Path) -> Counter[str]:
     counts: Counter[str] = Counter()
     with (folder / MANIFEST).open("w", encoding="utf-8") as manifest:
         for audio, about in clips:
-            if audio is None or not len(audio):
+            if audio is None:
                 counts["failed"] += 1
                 continue
             name = f"{counts['clips']:05}.flac"

@@ -6,7 +6,6 @@ sure of: stretches of sure words are kept, the rest is thrown away. Source of th
 2020 (arXiv 1909.09116).
 """
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,9 +18,10 @@ from numpy.typing import NDArray
 from engines.training.corpus import CorpusError, CorpusWriter
 from engines.training.drafts import Draft
 from engines.training.preparation import LABELLED, Step
+from engines.training.recordings import read_recordings
 from engines.training.runs import RunError
 from engines.training.speech import read_speech
-from engines.training.text import read_jsonl, spoken
+from engines.training.text import spoken
 
 SURE = 0.45
 """Probability of a word from which it is kept. Measured on readers whose words are known: 89 in 100
@@ -64,20 +64,23 @@ class Stretch:
 def label(manifest: Path, run: Path, recogniser: Recogniser) -> Iterator[Step]:
     """Make the corpus `labelled` of a run from the recordings of a manifest that have no words.
 
-    Raises `CorpusError` where there are none, or the recogniser is sure of nothing.
+    Counts `clips`, `unused` and `unreadable` recordings, and `malformed` lines. Raises
+    `CorpusError` where there are none, or the recogniser is sure of nothing.
     """
     try:
-        rows = [row for row in read_jsonl(manifest) if not (row.get("text") or "").strip()]
-        files = [(manifest.parent / row["file"], row["speaker"]) for row in rows]
-    except (OSError, json.JSONDecodeError, LookupError, TypeError) as error:
+        recordings, malformed = read_recordings(manifest)
+    except OSError as error:
         raise CorpusError(f"{manifest} is no manifest of recordings ({error})") from error
-    if not files:
+    if not recordings:
+        raise CorpusError(f"{manifest} is no manifest of recordings: none of its lines is one")
+    wordless = [each for each in recordings if not each.text]
+    if not wordless:
         raise CorpusError(f"{manifest}: every recording there has its words")
-    counts: Counter[str] = Counter()
+    counts = Counter({"malformed": malformed} if malformed else {})
     with Draft(run / LABELLED) as draft, CorpusWriter(draft) as writer:
-        for done, (path, speaker) in enumerate(files, 1):
+        for done, row in enumerate(wordless, 1):
             try:
-                audio = read_speech(path)
+                audio = read_speech(manifest.parent / row.file)
             except (OSError, soundfile.LibsndfileError):
                 counts["unreadable"] += 1
             else:
@@ -85,11 +88,11 @@ def label(manifest: Path, run: Path, recogniser: Recogniser) -> Iterator[Step]:
                 counts["unused"] += not kept
                 for each in kept:
                     part = audio[each.begin : each.end]
-                    writer.add(part, text=each.text, speaker=speaker, source=path.parent.name)
+                    writer.add(part, text=each.text, speaker=row.speaker, source=row.source)
                 counts["clips"] += len(kept)
-            yield Step(LABELLED, done, len(files), counts)
+            yield Step(LABELLED, done, len(wordless), counts)
         if not counts["clips"]:
-            raise CorpusError(f"{manifest}: of {len(files)} recordings no words were sure")
+            raise CorpusError(f"{manifest}: of {len(wordless)} recordings no words were sure")
 
 
 def stretches(words: Sequence[Word]) -> Iterator[Stretch]:

@@ -148,8 +148,7 @@ def run(  # noqa: PLR0917 - what is trained, on what, how, and where to
         prefetch_factor=6 if workers == 1 else 3,
         worker_init_fn=_one_thread,
     )
-    started, seconds, step = time.monotonic(), 0.0, first
-    lost = in_a_row = 0
+    started, seconds, step, lost = time.monotonic(), 0.0, first, _Lost()
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     with Progress(*columns) as bar, (folder / f"{stage}.jsonl").open("a") as log:
         task = bar.add_task(stage, total=schedule.steps, completed=first)
@@ -161,9 +160,7 @@ def run(  # noqa: PLR0917 - what is trained, on what, how, and where to
                 scalars = loss(model, _there(batch, device) | {"step": step})
             scalars["loss"].backward()
             norm = optimisers.step(rate)
-            in_a_row = 0 if math.isfinite(norm) else in_a_row + 1
-            lost += in_a_row > 0
-            if in_a_row == HOPELESS:
+            if not lost.goes_on(norm):
                 raise DivergedError(
                     f"{stage}: no finite gradient in {HOPELESS} steps; lower "
                     f"schedule.learning_rate in {folder / stage}.toml and run it again"
@@ -174,9 +171,8 @@ def run(  # noqa: PLR0917 - what is trained, on what, how, and where to
                 row = {name: round(float(value.detach()), 4) for name, value in scalars.items()}
                 speed = round(seconds / elapsed, 1)
                 row |= {"step": step, "rate": round(rate, 6), "norm": round(norm, 2)}
-                row |= {"audio_s_per_s": speed, "s": round(elapsed)} | (
-                    {"lost": lost} if lost else {}
-                )
+                row |= {"audio_s_per_s": speed, "s": round(elapsed)}
+                row |= {"lost": lost.steps} if lost.steps else {}
                 log.write(json.dumps(row) + "\n")
                 log.flush()
                 bar.update(task, completed=step + 1, description=_told(stage, row, rate))
@@ -185,7 +181,21 @@ def run(  # noqa: PLR0917 - what is trained, on what, how, and where to
                 save(path, stage, model, optimisers, step + 1)
             if out_of_time:
                 break
-    return lost
+    return lost.steps
+
+
+@dataclass(slots=True)
+class _Lost:
+    """Steps without a finite gradient."""
+
+    steps: int = 0
+    in_a_row: int = 0
+
+    def goes_on(self, norm: float) -> bool:
+        """Count a step with gradients of such a norm; whether there is hope of better ones."""
+        self.in_a_row = 0 if math.isfinite(norm) else self.in_a_row + 1
+        self.steps += self.in_a_row > 0
+        return self.in_a_row < HOPELESS
 
 
 def _told(stage: str, row: Mapping[str, Any], rate: float) -> str:

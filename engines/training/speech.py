@@ -143,9 +143,6 @@ def human_recordings(
             except (OSError, soundfile.LibsndfileError):
                 counts["unreadable"] += 1
                 continue
-            if not len(audio):
-                counts["unreadable"] += 1
-                continue
             source = row.file.partition("/")[0]
             writer.add(audio, text=row.text, speaker=row.speaker, source=source)
             counts["clips"] += 1
@@ -155,10 +152,12 @@ def human_recordings(
 def read_speech(path: Path) -> NDArray[np.int16]:
     """A recording as mono samples at 16 kHz.
 
-    Raises `OSError` or `soundfile.LibsndfileError` for what cannot be read, and for samples that
-    are no numbers.
+    Raises `OSError` or `soundfile.LibsndfileError` for what cannot be read, for a file without
+    samples, and for samples that are no numbers.
     """
     samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    if not samples.size:
+        raise OSError(errno.EINVAL, "it holds no sound", str(path))
     if not np.isfinite(samples).all():
         raise OSError(errno.EINVAL, "some of its samples are no numbers", str(path))
     mono = samples.mean(axis=1)

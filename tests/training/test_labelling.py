@@ -80,6 +80,14 @@ def test_what_is_sure_becomes_a_corpus_and_the_rest_is_counted(manifest, tmp_pat
     assert np.abs(corpus.audio(clip).astype(int) - np.arange(8000, 32_000)).max() <= 1
 
 
+def test_lines_that_are_none_and_files_without_sound_cost_only_themselves(manifest, tmp_path):
+    soundfile.write(manifest.parent / "readers/b.wav", np.zeros(0, np.int16), RATE_HZ)
+    with manifest.open("a") as lines:
+        lines.write("not json\n")
+    *_, last = label(manifest, tmp_path / "run", lambda _: heard("one", "two", "three"))
+    assert last.counts == {"clips": 1, "unused": 0, "unreadable": 2, "malformed": 1}
+
+
 def test_nothing_sure_leaves_no_corpus(manifest, tmp_path):
     with pytest.raises(CorpusError, match="of 3 recordings no words were sure"):
         list(label(manifest, tmp_path / "run", lambda _: []))
