@@ -99,8 +99,9 @@ class Grammar:
         """`encode` gives the pieces of one word, `words` the text of some frames [S, V]."""
         self._free = words
         self._lattice, self.left_out = _lattice(templates, encode)
+        known: dict[int, int] = {}
         count = math.log(len(templates)) if templates else 0.0
-        self._choices = [count + math.log(_wordings(each.tree, each)) for each in templates]
+        self._choices = [count + math.log(_wordings(each.tree, each, known)) for each in templates]
 
     def hear(self, log_probability: Floats, blank: int, limit: int = 4) -> list[Heard]:
         """The best sentence of each template, best first; `log_probability` is [S, V]."""
@@ -147,16 +148,22 @@ def _lattice(
     return lattice.build(), left_out
 
 
-def _wordings(node: Node, template: Template) -> int:
-    """In how many ways a part of a template can be said, politeness aside; free text counts one."""
+def _wordings(node: Node, template: Template, known: dict[int, int]) -> int:
+    """In how many ways a part of a template can be said, politeness aside; free text counts one.
+
+    `known` keeps the counts of slot types, by identity: many templates share the large ones.
+    """
     match node:
         case Slot(name):
             kind = template.types[name]
-            return _wordings(kind.heard, template) if kind.heard else max(1, len(kind.values))
+            if id(kind) not in known:
+                heard = _wordings(kind.heard, template, known) if kind.heard else len(kind.values)
+                known[id(kind)] = max(1, heard)
+            return known[id(kind)]
         case Series(parts):
-            return math.prod(_wordings(part, template) for part in parts)
+            return math.prod(_wordings(part, template, known) for part in parts)
         case Choice(options):
-            return sum(_wordings(option, template) for option in options)
+            return sum(_wordings(option, template, known) for option in options)
     return 1
 
 
