@@ -2,10 +2,14 @@
 
 from collections.abc import Iterable
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from engines.shapes import WhisperConfig
+
+_NEVER = -1e4
+"""Added to how well a state fits one that is padding."""
 
 
 class _SelfAttention(nn.Module):
@@ -17,12 +21,16 @@ class _SelfAttention(nn.Module):
         self.v_proj = nn.Linear(size, size)
         self.out_proj = nn.Linear(size, size)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         q, k, v = (
             projected.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [B, H, T, D]
             for projected in (self.q_proj(x), self.k_proj(x), self.v_proj(x))
         )
-        attended = functional.scaled_dot_product_attention(q, k, v)
+        if mask is None:
+            attended = functional.scaled_dot_product_attention(q, k, v)
+        else:  # by hand: backwards, on a CPU, torch's own kernel takes three times as long
+            fit = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+            attended = (fit + mask).softmax(-1).to(v.dtype) @ v
         return self.out_proj(attended.transpose(1, 2).flatten(2))
 
 
@@ -36,8 +44,8 @@ class _Layer(nn.Module):
         self.fc1 = nn.Linear(size, config.encoder_ffn_dim)
         self.fc2 = nn.Linear(config.encoder_ffn_dim, size)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.self_attn(self.self_attn_layer_norm(x))
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        x = x + self.self_attn(self.self_attn_layer_norm(x), mask)
         return x + self.fc2(functional.gelu(self.fc1(self.final_layer_norm(x))))
 
 
@@ -54,19 +62,37 @@ class WhisperEncoder(nn.Module):
         self.layers = nn.ModuleList(_Layer(config) for _ in range(config.encoder_layers))
         self.layer_norm = nn.LayerNorm(size)
 
-    def forward(self, features: Tensor, taps: Iterable[int] = ()) -> tuple[Tensor, list[Tensor]]:
+    def forward(
+        self, features: Tensor, taps: Iterable[int] = (), lengths: Tensor | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
         """Turn features [B, mels, T] into states [B, T / 2, d], and the states at `taps`.
 
         Tap 0 is what enters the first layer, tap i what leaves layer i; the returned states
-        have gone through the last norm, the taps have not.
+        have gone through the last norm, the taps have not. With `lengths` [B] of the features, a
+        padded clip yields what it yields alone; without, padding is heard, as Whisper hears it.
         """
-        x = functional.gelu(self.conv1(features))
+        x, mask = features, None
+        if lengths is not None:
+            x = x * _real(features, lengths)
+        x = functional.gelu(self.conv1(x))
+        if lengths is not None:
+            x = x * _real(features, lengths)
         x = functional.gelu(self.conv2(x)).transpose(1, 2)
-        states = [x + self.embed_positions.weight[: x.shape[1]]]
+        if lengths is not None:
+            ends = self.output_lengths(lengths)
+            padding = torch.arange(x.shape[1], device=x.device) >= ends[:, None]
+            mask = _NEVER * padding[:, None, None].to(x.dtype)  # [B, 1, 1, T / 2]
+        states = [x + self.embed_positions.weight[: x.shape[1]].to(x.dtype)]
         for layer in self.layers:
-            states.append(layer(states[-1]))
+            states.append(layer(states[-1], mask))
         return self.layer_norm(states[-1]), [states[tap] for tap in taps]
 
     def output_lengths(self, frames: Tensor) -> Tensor:
         """Return the states made of so many feature frames."""
         return (frames - 1) // 2 + 1
+
+
+def _real(features: Tensor, lengths: Tensor) -> Tensor:
+    """1 for a real frame of [B, mels, T], 0 for padding: [B, 1, T]."""
+    frames = torch.arange(features.shape[2], device=features.device)
+    return (frames < lengths[:, None])[:, None].to(features.dtype)

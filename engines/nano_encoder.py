@@ -1,8 +1,8 @@
-"""nano's speech encoder: a small conformer at 12.5 frames a second.
+"""nano's speech encoder: Whisper's, as in DIFFA, then a small conformer at 12.5 frames a second.
 
-Source: Gulati et al. 2020 (arXiv 2005.08100), with one feed-forward layer a block, pre-norm, and
-rotary positions in place of relative ones. Whisper's place in DIFFA; everything behind it, from
-the adapters on, has the published shape.
+Source: Radford et al. 2022; Gulati et al. 2020 (arXiv 2005.08100), with one feed-forward layer a
+block, pre-norm, and rotary positions in place of relative ones. Whisper may be left out: then three
+convolutions stand in its place, and everything is learned from nothing.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from engines.encoder import WhisperEncoder
 from engines.llada import rotary_angles, rotate
+from engines.shapes import WhisperConfig
 
 STRIDE = 8
 """Feature frames (10 ms) that become one encoder frame (80 ms)."""
@@ -31,6 +33,8 @@ class NanoEncoderConfig:
     kernel: int = 11
     """Width of the depth-wise convolution, in frames."""
     dropout: float = 0.12
+    whisper: WhisperConfig | None = None
+    """What hears first, if it is not to be learned from nothing."""
 
 
 class NanoEncoder(nn.Module):
@@ -39,16 +43,13 @@ class NanoEncoder(nn.Module):
     def __init__(self, config: NanoEncoderConfig) -> None:
         super().__init__()
         self.config = config
-        d = config.d_model
-        self.stem = nn.ModuleList(
-            [
-                nn.Conv1d(config.mels, d, 5, stride=2, padding=2),
-                nn.Conv1d(d, d, 3, stride=2, padding=1),
-                nn.Conv1d(d, d, 3, stride=2, padding=1),
-            ]
-        )
+        self.stem: nn.Module
+        if config.whisper is None:
+            self.stem = _Convolutions(config)
+        else:
+            self.stem = _Whisper(config.whisper, config.d_model)
         self.blocks = nn.ModuleList([Block(config) for _ in range(config.n_layers)])
-        self.norm = nn.LayerNorm(d)
+        self.norm = nn.LayerNorm(config.d_model)
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[list[Tensor], Tensor]:
         """Hidden states after the stem and after every block, the last one normalised.
@@ -56,7 +57,7 @@ class NanoEncoder(nn.Module):
         `features` is [B, mels, T], `lengths` [B] counts its frames; the result holds
         `n_layers + 1` states [B, S, d] and the lengths [B] in encoder frames.
         """
-        x, lengths = self._subsample(_level(features, lengths), lengths)  # [B, S, d]
+        x, lengths = self.stem(_level(features, lengths), lengths)  # [B, S, d]
         frames = torch.arange(x.shape[1], device=x.device)
         valid = frames[None, :] < lengths[:, None]  # [B, S]
         head_dim = self.config.d_model // self.config.n_heads
@@ -68,12 +69,45 @@ class NanoEncoder(nn.Module):
         states[-1] = self.norm(x)
         return states, lengths
 
-    def _subsample(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        for conv in self.stem:
+
+class _Convolutions(nn.ModuleList):
+    """Three convolutions of stride two."""
+
+    def __init__(self, config: NanoEncoderConfig) -> None:
+        d = config.d_model
+        super().__init__(
+            [
+                nn.Conv1d(config.mels, d, 5, stride=2, padding=2),
+                nn.Conv1d(d, d, 3, stride=2, padding=1),
+                nn.Conv1d(d, d, 3, stride=2, padding=1),
+            ]
+        )
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Features [B, mels, T] and lengths [B] -> [B, T / 8, d] and lengths."""
+        for conv in self:
             valid = torch.arange(x.shape[2], device=x.device)[None, :] < lengths[:, None]
             x = F.gelu(conv(x * valid[:, None, :]))
             lengths = (lengths + 1) // 2
         return x.transpose(1, 2), lengths
+
+
+class _Whisper(nn.Module):
+    """Whisper's encoder, four of whose states become one."""
+
+    def __init__(self, config: WhisperConfig, d_model: int) -> None:
+        super().__init__()
+        self.whisper = WhisperEncoder(config)
+        self.gather = nn.Conv1d(config.d_model, d_model, 5, stride=4, padding=2)
+        self.norm = nn.LayerNorm(d_model)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Features [B, mels, T] and lengths [B] -> [B, T / 8, d] and lengths."""
+        states, _ = self.whisper(x, lengths=lengths)
+        lengths = self.whisper.output_lengths(lengths)
+        valid = torch.arange(states.shape[1], device=x.device)[None, :] < lengths[:, None]
+        states = (states * valid[..., None]).transpose(1, 2)
+        return self.norm(self.gather(states).transpose(1, 2)), (lengths + 3) // 4
 
 
 def _level(features: Tensor, lengths: Tensor) -> Tensor:

@@ -99,7 +99,7 @@ def adopt(
         for stage in ("encoder", "lm", "align"):
             if (run / f"{stage}.pt").exists():
                 raise UserError(f"{run / stage}.pt is there already: give another folder")
-        take_over(model, run, fresh(run), fresh_speller(run))
+        take_over(model, run, fresh(run), *fresh_speller(run))
     typer.echo(f"{run}: begins with {model}; go on with: assistant train speech --out {run}")
 
 
@@ -112,20 +112,36 @@ def encoder(
     threads: ThreadsOption = 2,
     device: DeviceOption = "auto",
     workers: WorkersOption = None,
+    whisper: Annotated[
+        str | None,
+        typer.Option(
+            "--whisper",
+            help="Whisper it begins with, a folder or repository [default: openai/whisper-base].",
+        ),
+    ] = None,
 ) -> None:
     """Teach the speech encoder to spell with CTC."""
     _train("encoder", **locals())
 
 
 @app.command(epilog="Example: assistant train label runs/nano --data data")
-def label(run: RunArgument, data: DataOption) -> None:
-    """Let PocketSphinx write down recordings that have no words, and keep what it is sure of."""
+def label(
+    run: RunArgument,
+    data: DataOption,
+    by: Annotated[
+        str,
+        typer.Option(
+            "--by", help="Who writes them down: pocketsphinx, faster-whisper or vosk, if installed."
+        ),
+    ] = "pocketsphinx",
+) -> None:
+    """Let a recogniser write down recordings that have no words, and keep what it is sure of."""
     need_torch()
     with told(run):
+        from engines.evaluation.peers import open_peer
         from engines.training.labelling import label as listen
-        from engines.training.labelling import pocketsphinx
 
-        _show_steps(listen(data / "speech" / "manifest.jsonl", run, pocketsphinx()))
+        _show_steps(listen(data / "speech" / "manifest.jsonl", run, open_peer(by).words))
     typer.echo(f"{run}: now go on with: assistant train encoder {run}")
 
 

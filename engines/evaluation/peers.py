@@ -5,7 +5,8 @@ Each is an optional package: `assistant[peers]` brings the first, the others whe
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
 
@@ -24,14 +25,32 @@ class PeerError(ValueError):
     """A recogniser that is unknown, not installed or without a model; the message helps."""
 
 
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word as a recogniser heard it."""
+
+    text: str
+    """As the recogniser writes it; empty for a noise or a breath, which nothing is known of."""
+    begin: int
+    """First sample."""
+    end: int
+    """First sample after it."""
+    probability: float
+
+
 class Peer(Protocol):
-    """Someone else's speech recogniser."""
+    """Someone else's speech recogniser. Use it from one thread at a time."""
 
     name: str
     """What it is, with its version or model, for a report."""
 
     def transcribe(self, audio: Wave) -> str:
-        """The words of a recording, empty where none were heard. One thread at a time."""
+        """The words of a recording, empty where none were heard."""
+        ...
+
+    def words(self, audio: Wave) -> list[Word]:
+        """The same, one by one and in order, silences left out."""
+        ...
 
 
 def open_peer(name: str) -> Peer:
@@ -80,12 +99,33 @@ class _PocketSphinx:
         self._decoder = Decoder(samprate=SAMPLE_RATE_HZ, loglevel="FATAL")
 
     def transcribe(self, audio: Wave) -> str:
+        self._hear(audio)
+        found = self._decoder.hyp()
+        return str(found.hypstr) if found else ""
+
+    def words(self, audio: Wave) -> list[Word]:
+        self._hear(audio)
+        return [
+            Word(
+                "" if segment.word.startswith(("<", "[", "+")) else segment.word.partition("(")[0],
+                segment.start_frame * _SPHINX_FRAME,
+                (segment.end_frame + 1) * _SPHINX_FRAME,
+                float(segment.prob),
+            )
+            for segment in self._decoder.seg() or ()
+            if segment.word not in _SPHINX_SILENCES
+        ]
+
+    def _hear(self, audio: Wave) -> None:
         self._decoder.start_utt()
         # whole, so that the loudness is levelled over all of it and no utterance colours the next
         self._decoder.process_raw(_pcm(audio), no_search=False, full_utt=True)
         self._decoder.end_utt()
-        found = self._decoder.hyp()
-        return str(found.hypstr) if found else ""
+
+
+_SPHINX_FRAME = 160
+"""Samples of a frame of the recogniser."""
+_SPHINX_SILENCES = frozenset({"<s>", "</s>", "<sil>", "(NULL)"})
 
 
 class _FasterWhisper:
@@ -101,6 +141,16 @@ class _FasterWhisper:
     def transcribe(self, audio: Wave) -> str:
         segments, _ = self._model.transcribe(audio, language="en")
         return " ".join(segment.text.strip() for segment in segments)
+
+    def words(self, audio: Wave) -> list[Word]:
+        segments, _ = self._model.transcribe(
+            audio, language="en", word_timestamps=True, condition_on_previous_text=False
+        )
+        return [
+            _timed(word.word.strip(), word.start, word.end, word.probability)
+            for segment in segments
+            for word in segment.words
+        ]
 
 
 class _Vosk:
@@ -122,10 +172,26 @@ class _Vosk:
         self._model = Model(folder) if folder else Model(lang="en-us")
 
     def transcribe(self, audio: Wave) -> str:
+        return " ".join(str(part.get("text", "")) for part in self._hear(audio)).strip()
+
+    def words(self, audio: Wave) -> list[Word]:
+        return [
+            _timed(word["word"], word["start"], word["end"], word["conf"])
+            for part in self._hear(audio)
+            for word in part.get("result", ())
+        ]
+
+    def _hear(self, audio: Wave) -> Iterator[dict[str, Any]]:
         recogniser = self._vosk.KaldiRecognizer(self._model, SAMPLE_RATE_HZ)
-        recogniser.AcceptWaveform(_pcm(audio))
-        heard: dict[str, Any] = json.loads(recogniser.FinalResult())
-        return str(heard.get("text", ""))
+        recogniser.SetWords(True)
+        if recogniser.AcceptWaveform(_pcm(audio)):
+            yield json.loads(recogniser.Result())
+        yield json.loads(recogniser.FinalResult())
+
+
+def _timed(text: str, begin_s: float, end_s: float, probability: float) -> Word:
+    begin, end = (round(time * SAMPLE_RATE_HZ) for time in (begin_s, end_s))
+    return Word(text, begin, end, probability)
 
 
 def _pcm(audio: Wave) -> bytes:

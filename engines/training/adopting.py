@@ -31,11 +31,14 @@ class AdoptionError(ValueError):
     """A folder whose weights cannot be taken over; the message names it and the weight."""
 
 
-def adopt(folder: Path, run: Path, model: Nano, speller: CtcEncoder) -> None:
+def adopt(
+    folder: Path, run: Path, model: Nano, speller: CtcEncoder, shares: Mapping[str, float]
+) -> None:
     """Leave the weights of the shipped `folder` in `run`, as if its stages had just begun there.
 
-    `model` and `speller` have the shapes of the run's configuration and get the weights. Raises
-    `AdoptionError` for a model of other shapes, `CheckpointError` for a damaged folder.
+    `model` and `speller` have the shapes of the run's configuration and get the weights; parts of
+    `speller` will move at `shares` of the rate. Raises `AdoptionError` for a model of other
+    shapes, `CheckpointError` for a damaged folder.
     """
     checkpoint = Checkpoint.open(folder)
     weights = _read(checkpoint, model)
@@ -48,7 +51,8 @@ def adopt(folder: Path, run: Path, model: Nano, speller: CtcEncoder) -> None:
     shutil.copy(folder / "tokenizer.json", run / TOKENIZER)
     parts: dict[str, nn.Module] = {"encoder": speller, "lm": model.lm, "align": model}
     for stage, part in parts.items():
-        save(run / f"{stage}.pt", stage, part, Optimisers(part), 0)
+        optimisers = Optimisers(part, shares=shares if part is speller else {})
+        save(run / f"{stage}.pt", stage, part, optimisers, 0)
 
 
 def _read(checkpoint: Checkpoint, model: Nano) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 import torch
@@ -80,13 +81,28 @@ class Optimisers:
     Source: Jordan et al. 2024; the rates are matched to AdamW's as in arXiv 2502.16982.
     """
 
-    def __init__(self, model: nn.Module, weight_decay: float = 0.01) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        weight_decay: float = 0.01,
+        shares: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
+        """Parameters whose names begin with a key of `shares` move at that share of the rate.
+
+        Those were trained before, with AdamW, which is what they go on with.
+        """
         moving = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
         if not moving:
             raise ValueError("nothing to train: every parameter is frozen")
-        hidden = [p for n, p in moving if p.ndim == 2 and not _is_edge(n)]
-        rest = [p for n, p in moving if p.ndim != 2 or _is_edge(n)]
+        old = [p for n, p in moving if n.startswith(tuple(shares))]
+        new = [(n, p) for n, p in moving if not n.startswith(tuple(shares))]
+        hidden = [p for n, p in new if p.ndim == 2 and not _is_edge(n)]
+        rest = [p for n, p in new if p.ndim != 2 or _is_edge(n)]
         self.all: list[torch.optim.Optimizer] = []
+        for prefix, share in shares.items():
+            group = {"params": [p for n, p in moving if n.startswith(prefix)], "share": share}
+            slow = torch.optim.AdamW([group], betas=(0.9, 0.98), weight_decay=weight_decay)
+            self.all.append(slow)
         if rest:
             adam = torch.optim.AdamW(rest, betas=(0.9, 0.98), weight_decay=weight_decay)
             self.all.append(adam)
@@ -95,7 +111,7 @@ class Optimisers:
                 hidden, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
             )
             self.all.append(muon)
-        self.parameters = hidden + rest
+        self.parameters = hidden + rest + old
 
     def step(self, rate: float, clip: float = 1.0) -> float:
         """Apply the gradients at learning rate `rate`; returns their norm before clipping.
@@ -105,7 +121,7 @@ class Optimisers:
         norm = float(nn.utils.clip_grad_norm_(self.parameters, clip))
         for optimiser in self.all:
             for group in optimiser.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group.get("share", 1.0)
             if math.isfinite(norm):
                 optimiser.step()
             optimiser.zero_grad(set_to_none=True)
@@ -129,16 +145,18 @@ def run(  # noqa: PLR0917 - what is trained, on what, how, and where to
     until_s: float | None = None,
     device: str = "cpu",
     workers: int = 1,
+    shares: Mapping[str, float] = MappingProxyType({}),
 ) -> int:
     """Train `model` and leave `STAGE.pt` (weights, optimisers, step) and `STAGE.jsonl` in `folder`.
 
     `loss` gives named scalars; the one called `loss` is minimised. A folder with a checkpoint of
     the same stage is resumed. `until_s` ends the run early, with a checkpoint. So many `workers`
-    make the batches, which are the same whatever their number. Returns how many steps had no
-    finite gradient and moved nothing; raises `DivergedError` where too many in a row had none.
+    make the batches, which are the same whatever their number. `shares` of the learning rate go to
+    parameters by the beginning of their names. Returns how many steps had no finite gradient and
+    moved nothing; raises `DivergedError` where too many in a row had none.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    optimisers = Optimisers(model.to(device))
+    optimisers = Optimisers(model.to(device), shares=shares)
     path = folder / f"{stage}.pt"
     first = _resume(path, stage, model, optimisers)
     loader = DataLoader(

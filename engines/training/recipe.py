@@ -5,6 +5,7 @@ each stage: the numbers it was begun with, the checkpoint and the log.
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from engines.training.batches import SpeechBatches
 from engines.training.encoder import CtcEncoder, Spelling, ctc_loss
 from engines.training.lm import TextBatches, lm_loss
 from engines.training.loop import Device, choose
+from engines.training.pretrained import LEARNED, Pretrained, give, hold
 from engines.training.runs import (
     RunError,
     Sound,
@@ -55,6 +57,8 @@ class EncoderStage:
     sound: Sound
     shape: NanoEncoderConfig
     spelling: Spelling = field(default_factory=Spelling)
+    pretrained: Pretrained = field(default_factory=Pretrained)
+    """What becomes of Whisper's layers, where the shape has some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,8 @@ class Options:
     workers: int | None = None
     """Processes that make batches; by default one, and with a GPU as many as there are cores."""
     unfreeze: bool = False
+    whisper: str | None = None
+    """Folder or repository of the Whisper that the stage `encoder` begins with."""
 
 
 def train(stage: Stage, run: Path, options: Options) -> list[str]:
@@ -126,7 +132,7 @@ def train(stage: Stage, run: Path, options: Options) -> list[str]:
     path = configs.path_of(stage, run, options.config)
     notes: list[str] = []
     work = {"encoder": _encoder, "lm": _lm}.get(stage, _adapters)
-    config, model, batches, loss = work(stage, run, path, options, notes)
+    config, model, batches, loss, shares = work(stage, run, path, options, notes)
     schedule = config.schedule
     if options.steps is not None:
         schedule = replace(schedule, steps=options.steps)
@@ -144,16 +150,17 @@ def train(stage: Stage, run: Path, options: Options) -> list[str]:
         until_s=until_s,
         device=device,
         workers=options.workers or (1 if device == "cpu" else os.cpu_count() or 1),
+        shares=shares,
     )
     if lost:
         notes.append(f"{stage}: {lost} steps had no finite gradient and taught nothing")
     return notes
 
 
-_Work = tuple[Any, nn.Module, loop.Batches, Any]
+_Work = tuple[Any, nn.Module, loop.Batches, Any, Mapping[str, float]]
 
 
-def _encoder(_stage: Stage, run: Path, path: Path, _: Options, notes: list[str]) -> _Work:
+def _encoder(_stage: Stage, run: Path, path: Path, options: Options, notes: list[str]) -> _Work:
     config = configs.read(EncoderStage, path)
     if config.spelling.agreement and config.sound.hearings != 2:
         raise configs.ConfigError(
@@ -166,12 +173,22 @@ def _encoder(_stage: Stage, run: Path, path: Path, _: Options, notes: list[str])
     model = _speller(config, tokenizer.get_vocab_size(), blank)
     sounds = learn(heard.words(), run / SOUNDS) if config.spelling.sounds else None
     batches = SpeechBatches(heard, tokenizer, sounds)
-    return config, model, batches, ctc_loss(config.spelling)
+    if config.shape.whisper is not None and not (run / "encoder.pt").is_file():
+        give(model, options.whisper)
+    return config, model, batches, ctc_loss(config.spelling), _shares(config)
 
 
 def _speller(config: EncoderStage, vocabulary: int, blank: int) -> CtcEncoder:
     sounds = SIZE if config.spelling.sounds else 0
-    return CtcEncoder(config.shape, vocabulary, blank, sounds=sounds)
+    model = CtcEncoder(config.shape, vocabulary, blank, sounds=sounds)
+    if config.shape.whisper is not None:
+        hold(model, config.pretrained.frozen_layers)
+    return model
+
+
+def _shares(config: EncoderStage) -> Mapping[str, float]:
+    """Shares of the learning rate, by the beginnings of parameters' names."""
+    return {} if config.shape.whisper is None else {LEARNED: config.pretrained.rate_share}
 
 
 def _lm(_stage: Stage, run: Path, path: Path, _: Options, _notes: list[str]) -> _Work:
@@ -186,7 +203,7 @@ def _lm(_stage: Stage, run: Path, path: Path, _: Options, _notes: list[str]) -> 
     model = LLaDA(config.shape)
     model.init_weights(0.04)
     batches = _text(run, config, tokenizer, seed=config.seed)
-    return config, model, batches, lm_loss(config.block_length)
+    return config, model, batches, lm_loss(config.block_length), {}
 
 
 def _text(run: Path, config: LmStage, tokenizer: Tokenizer, *, seed: int) -> TextBatches:
@@ -220,7 +237,7 @@ def _adapters(stage: Stage, run: Path, path: Path, options: Options, notes: list
         text = configs.read(LmStage, configs.path_of("lm", run))
         reading = _text(run, text, tokenizer, seed=config.seed)
         batches = Interleaved(batches, reading, config.reads)
-    return config, model, batches, stage_loss(block_length, config.weights)
+    return config, model, batches, stage_loss(block_length, config.weights), {}
 
 
 def fresh(run: Path) -> Nano:
@@ -228,11 +245,11 @@ def fresh(run: Path) -> Nano:
     return Nano(_shape(run, configs.read(AdapterStage, configs.path_of("align", run)).adapters))
 
 
-def fresh_speller(run: Path) -> CtcEncoder:
-    """An untrained encoder of the run's shape, with the heads it learns with."""
-    lm = configs.read(LmStage, configs.path_of("lm", run)).shape
+def fresh_speller(run: Path) -> tuple[CtcEncoder, Mapping[str, float]]:
+    """An untrained encoder of the run's shapes, and the shares of the rate its parts move at."""
     config = configs.read(EncoderStage, configs.path_of("encoder", run))
-    return _speller(config, lm.embedding_size, lm.mask_token_id)
+    lm = configs.read(LmStage, configs.path_of("lm", run)).shape
+    return _speller(config, lm.embedding_size, lm.mask_token_id), _shares(config)
 
 
 def _shape(run: Path, adapters: Adapters) -> NanoConfig:

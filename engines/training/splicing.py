@@ -29,6 +29,7 @@ from engines.training.loop import load_weights
 from engines.training.preparation import HUMAN, SPLICED, Step
 from engines.training.recipe import EncoderStage
 from engines.training.runs import read_tokenizer, read_weights, under
+from engines.training.shipping import LONGEST_S
 from engines.training.vocabulary import special_ids
 
 _FRAME = HOP * STRIDE
@@ -39,6 +40,8 @@ _FADE = 80
 """Samples over which a cut fades, so that it does not click."""
 _MOST_PARTS, _MOST_WORDS = 3, 5
 _LONGEST = 9 * 16_000
+_HEARD = int(LONGEST_S * 16_000)
+"""Samples that the encoder can hear at a time."""
 _BADLY_SAID = 3.0
 """Log-probability a word's piece may cost on average; a clip beyond it says something else."""
 
@@ -112,6 +115,8 @@ def spans(log_probability: Floats, words: Sequence[Sequence[int]], blank: int) -
 def cut(model: CtcEncoder, corpus: Corpus, clip: Clip, tokenizer: Tokenizer) -> Cuts | None:
     """Find the quietest place between every two words; None where the words are not heard."""
     audio = corpus.audio(clip)
+    if len(audio) > _HEARD:
+        return None
     features = log_mel(audio.astype(np.float32) / 32768)
     with torch.no_grad():
         spelled, _, lengths = model(

@@ -2,13 +2,13 @@
 
 import shutil
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
 
 from engines.evaluation import peers
-from engines.evaluation.peers import PeerError, open_peer, peer_name
+from engines.evaluation.peers import PeerError, Word, open_peer, peer_name
 from engines.training.voices import Voice, speak
 
 
@@ -23,6 +23,34 @@ def test_pocketsphinx_hears_words_and_nothing_in_silence():
     assert peer.transcribe(np.zeros(1600, np.float32)) == ""
     assert peer.transcribe(said) == first
     assert peer.name.startswith("pocketsphinx 5")
+    words = peer.words(said)
+    assert {"what", "time"} <= {word.text for word in words}
+    assert all(0 <= word.probability <= 1 for word in words)
+    assert all(0 <= word.begin < word.end <= len(said) + 160 for word in words)
+
+
+def test_whispers_words_are_told_one_by_one(monkeypatch):
+    package = ModuleType("faster_whisper")
+    heard = [
+        [SimpleNamespace(word=" What", start=0.1, end=0.35, probability=0.9)],
+        [SimpleNamespace(word=" time?", start=0.5, end=1.0, probability=0.4)],
+    ]
+
+    class WhisperModel:
+        def __init__(self, name, compute_type):
+            assert name == "tiny.en"
+
+        def transcribe(self, audio, **options):
+            assert options["word_timestamps"]
+            return (SimpleNamespace(words=words) for words in heard), None
+
+    package.WhisperModel = WhisperModel
+    monkeypatch.setitem(sys.modules, "faster_whisper", package)
+    monkeypatch.setenv("WHISPER_MODEL", "tiny.en")
+    assert open_peer("faster-whisper").words(np.zeros(16_000, np.float32)) == [
+        Word("What", 1600, 5600, 0.9),
+        Word("time?", 8000, 16_000, 0.4),
+    ]
 
 
 def test_a_recogniser_that_is_not_there_is_named_with_the_remedy():

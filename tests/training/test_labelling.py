@@ -1,8 +1,7 @@
 """Of recordings without words the stretches are kept that a recogniser is sure of."""
 
 import json
-import shutil
-import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,10 +10,9 @@ from typer.testing import CliRunner
 
 from assistant.cli.train import app
 from assistant.errors import UserError
+from engines.evaluation.peers import Word
 from engines.training.corpus import Corpus, CorpusError
-from engines.training.labelling import SURE, Stretch, Word, label, pocketsphinx, stretches
-from engines.training.runs import RunError
-from engines.training.voices import Voice, speak
+from engines.training.labelling import SURE, Stretch, label, stretches
 
 RATE_HZ = 16_000
 
@@ -26,6 +24,10 @@ def heard(*said):
         text, probability = each if isinstance(each, tuple) else (each, 0.9)
         words.append(Word(text, place * 8000, (place + 1) * 8000, probability))
     return words
+
+
+def later(words, samples):
+    return [replace(w, begin=w.begin + samples, end=w.end + samples) for w in words]
 
 
 @pytest.mark.parametrize(
@@ -41,10 +43,28 @@ def heard(*said):
         (heard("one", "two", "", "three", "four"), []),
         (
             heard(*["word"] * 20),
-            [Stretch(" ".join(["word"] * 18), 0, 144_000)],
+            [
+                Stretch(" ".join(["word"] * 10), 0, 80_000),
+                Stretch(" ".join(["word"] * 10), 80_000, 160_000),
+            ],
+        ),
+        (
+            [*heard(*["word"] * 16), *later(heard(*["Word,"] * 4), 132_000)],
+            [
+                Stretch(" ".join(["word"] * 16), 0, 128_000),
+                Stretch(" ".join(["word"] * 4), 132_000, 164_000),
+            ],
         ),
     ],
-    ids=["sure", "too few", "none", "unsure ends", "a noise between", "longer than is heard"],
+    ids=[
+        "sure",
+        "too few",
+        "none",
+        "unsure ends",
+        "a noise between",
+        "too long",
+        "too long, with a pause",
+    ],
 )
 def test_sure_words_that_follow_each_other_are_a_stretch(words, kept):
     assert list(stretches(words)) == kept
@@ -109,23 +129,6 @@ def test_a_manifest_without_such_recordings_is_one_line(tmp_path, content, messa
         path.write_text(content)
     with pytest.raises(CorpusError, match=message):
         list(label(path, tmp_path / "run", lambda _: []))
-
-
-def test_pocketsphinx_tells_when_each_word_is_said_and_how_sure_it_is():
-    pytest.importorskip("pocketsphinx")
-    if not shutil.which("flite"):
-        pytest.skip("flite is not installed")
-    said = speak(Voice("flite", "slt", "female"), "what time is it")
-    words = pocketsphinx()(said)
-    assert {"what", "time"} <= {word.text for word in words}
-    assert all(0 <= word.probability <= 1 for word in words)
-    assert all(0 <= word.begin < word.end <= len(said) + 160 for word in words)
-
-
-def test_a_missing_recogniser_is_named_with_the_remedy(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pocketsphinx", None)
-    with pytest.raises(RunError, match=r"labelling needs pocketsphinx: pip install"):
-        pocketsphinx()
 
 
 def test_the_command_names_data_that_is_not_there(tmp_path):

@@ -73,7 +73,7 @@ def test_the_middle_state_learns_them_and_the_run_can_be_resumed(run, tmp_path):
     train("encoder", run, Options(threads=1, steps=3))
     assert read_state(run / "encoder.pt")["step"] == 3
     assert (run / SOUNDS).read_text().startswith("a ")
-    assert fresh_speller(run).sound_head is not None
+    assert fresh_speller(run)[0].sound_head is not None
 
 
 def test_two_phonemes_are_told_in_each_frame():

@@ -61,6 +61,8 @@ def fill(kind: type[_T], table: Mapping[str, Any], where: str) -> _T:
 
 def _value(wanted: Any, given: Any, name: str) -> Any:
     origin, parts = typing.get_origin(wanted), typing.get_args(wanted)
+    if origin is types.UnionType:  # what may be left out cannot be given as nothing in TOML
+        return _value(parts[0], given, name)
     if dataclasses.is_dataclass(wanted) and isinstance(given, Mapping):
         return fill(typing.cast("type[Any]", wanted), given, f"{name}.")
     if origin is dict and isinstance(given, dict):
