@@ -23,7 +23,7 @@ ROTARY_THETA = 10_000.0
 
 @dataclass(frozen=True, slots=True)
 class NanoEncoderConfig:
-    """Shapes of the encoder."""
+    """Shapes of the encoder; the defaults stand alone, without Whisper."""
 
     mels: int = 80
     d_model: int = 256

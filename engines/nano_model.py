@@ -11,13 +11,26 @@ from torch import Tensor, nn
 from engines.adapters import AcousticAdapter, SemanticAdapter
 from engines.llada import LLaDA, LLaDAConfig
 from engines.nano_encoder import NanoEncoder, NanoEncoderConfig
+from engines.shapes import WhisperConfig
 
 
 @dataclass(frozen=True, slots=True)
 class NanoConfig:
     """Every shape of nano."""
 
-    encoder: NanoEncoderConfig = field(default_factory=NanoEncoderConfig)
+    encoder: NanoEncoderConfig = field(
+        default_factory=lambda: NanoEncoderConfig(
+            n_layers=2,
+            dropout=0.1,
+            whisper=WhisperConfig(
+                d_model=512,
+                encoder_layers=6,
+                encoder_attention_heads=8,
+                encoder_ffn_dim=2048,
+                max_source_positions=750,
+            ),
+        )
+    )
     lm: LLaDAConfig = field(
         default_factory=lambda: LLaDAConfig(
             d_model=256,
@@ -31,7 +44,7 @@ class NanoConfig:
             max_sequence_length=1024,
         )
     )
-    taps: tuple[int, ...] = (3, 6)
+    taps: tuple[int, ...] = (0, 1)
     """Encoder states that the acoustic adapter listens to; 0 is the stem's output."""
     queries: int = 8
     slots: int = 48

@@ -54,6 +54,7 @@ def render(measured: Mapping[str, Any]) -> str:
         questions=_accuracies(measured.get("questions", {}), "questions", "acceptable"),
         speed=_speed(measured.get("speed", {})),
         training=_training(training),
+        **_whisper(training.get("whisper")),
     )
 
 
@@ -62,6 +63,19 @@ def write_card(folder: Path) -> Path:
     path = folder / CARD
     path.write_text(render(read(folder)), encoding="utf-8")
     return path
+
+
+def _whisper(shape: Mapping[str, Any] | None) -> dict[str, str]:
+    """What the card says of the encoder that nano's began with, if it began with one."""
+    if not shape:
+        return {"encoder": "", "whisper": "", "notice": ""}
+    return {
+        "encoder": " that begins with Whisper's (arXiv 2212.04356; {encoder_layers} layers of "
+        "{d_model})".format_map(shape),
+        "whisper": "\n| Whisper, as published by OpenAI | the encoder's first weights | MIT |",
+        "notice": " Those of Whisper's layers are OpenAI's, taught further; their notice is in\n"
+        "`whisper.LICENSE`.",
+    }
 
 
 def _size(training: Mapping[str, Any]) -> str:

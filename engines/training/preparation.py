@@ -46,6 +46,8 @@ SPEECH, HUMAN, WORDS = "speech", "human", "words"
 SPLICED, LABELLED = "spliced", "labelled"
 HELD_OUT_SYNTHETIC, HELD_OUT_HUMAN = "heldout_synthetic", "heldout_human"
 HELD_OUT_QUESTIONS = "heldout_questions"
+UNABLE = "I can't do that, I have no plugin for it."
+"""The model's own answer to a command: one that a plugin obeys never comes to it."""
 PAIRS, TOKENIZER, WRITTEN = "pairs.jsonl", "tokenizer.json", "written.txt"
 _PROGRESS = "progress.json"
 _SENTENCE_WEIGHT, _TEMPLATE_WEIGHT = 0.15, 1.5
@@ -291,8 +293,8 @@ def _pairs(
 ) -> None:
     """Write what the language model reads: requests with answers, and sentences without."""
     built = answers.build_pairs(text, random.Random(stage.seed))  # noqa: S311 - not for secrets
-    rows = [(pair.text, pair.answer, 1.0) for pair in islice(built, stage.pairs)]
-    rows += [(request.text, request.answer, 1.0) for request in drawn]
+    asked: list[answers.Pair | requests.Request] = [*islice(built, stage.pairs), *drawn]
+    rows = [(each.text, UNABLE if each.kind == "command" else each.answer, 1.0) for each in asked]
     rows += [(each["text"], "", _TEMPLATE_WEIGHT) for each in said]
     rows = [row for row in rows if not held_out(row[0])]
     read = choose(sentences(text), stage.read, stage.seed)

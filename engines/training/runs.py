@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +10,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import nn
 
+from engines.nano_model import Nano
 from engines.training.augment import Augmentation
 from engines.training.batches import Mixture
 from engines.training.corpus import Corpus, CorpusError, hours
@@ -145,13 +146,15 @@ def _corpora(
             notes.append(f"not heard: {error}")
 
 
-def facts(run: Path, model: nn.Module) -> dict[str, Any]:
+def facts(run: Path, model: Nano) -> dict[str, Any]:
     """What a model card says about how a model was made, counted from the run's own files."""
+    whisper = model.config.encoder.whisper
     folders = [run / HUMAN, run / LABELLED, run / WORDS, *sorted((run / SPEECH).glob("*"))]
     corpora = {str(f.relative_to(run)): Corpus(f) for f in folders if (f / "clips.jsonl").is_file()}
     stages = [stage for stage in STAGES if (run / f"{stage}.pt").is_file()]
     return {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "whisper": asdict(whisper) if whisper else None,
         "steps": {stage: read_state(run / f"{stage}.pt")["step"] for stage in stages},
         "speech": {
             name: {"clips": len(corpus.clips), "hours": round(hours(corpus), 2)}

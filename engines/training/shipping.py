@@ -13,6 +13,8 @@ from engines.stock import Questions
 from engines.words import WordModel
 
 PROMPTS = {name: f"{{audio}}<|{name}|>" for name in ("transcribe", "answer", "describe")}
+WHISPER_NOTICE = Path(__file__).parents[1] / "nano" / "whisper.LICENSE"
+"""Goes wherever Whisper's weights go."""
 LONGEST_S = 15.0
 LEAST_SURETY = 0.97
 """Of what neither plugins nor the stock know, nano answers hardly anything right, and it is rarely
@@ -50,6 +52,8 @@ def ship(
         if int8:  # position by position, so that no answer depends on what is answered beside it
             narrow(draft / "lm.onnx", draft / "lm.onnx")
         shutil.copy(tokenizer, draft / "tokenizer.json")
+        if config.encoder.whisper is not None:
+            shutil.copy(WHISPER_NOTICE, draft)
         words.write(draft / "words.npz")
         stock.write(draft / "stock.json")
         Manifest(

@@ -167,6 +167,16 @@ def test_the_card_holds_what_was_measured_and_comes_out_the_same_again(tmp_path)
     assert card.write_card(tmp_path).read_text() == text
 
 
+def test_the_card_says_where_the_encoders_first_weights_come_from(tmp_path):
+    card.record_training(tmp_path, {"parameters": 1})
+    assert "Whisper" not in card.render(card.read(tmp_path))
+    card.record_training(tmp_path, {"whisper": {"encoder_layers": 6, "d_model": 512}})
+    text = card.render(card.read(tmp_path))
+    assert "begins with Whisper's (arXiv 2212.04356; 6 layers of 512)" in text
+    assert "| Whisper, as published by OpenAI | the encoder's first weights | MIT |" in text
+    assert "`whisper.LICENSE`" in text
+
+
 def test_a_card_of_new_weights_forgets_the_numbers_of_old_ones(tmp_path):
     card.record(tmp_path, "asr", "people", {"wer": 0.5, "cer": 0.5, "n": 1})
     card.record_training(tmp_path, {"parameters": 1})

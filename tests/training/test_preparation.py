@@ -12,7 +12,7 @@ import pytest
 
 from engines.training.configs import path_of, read
 from engines.training.corpus import Corpus, CorpusError, CorpusWriter
-from engines.training.preparation import PreparationError, SpeechStage, prepare, speak_all
+from engines.training.preparation import UNABLE, PreparationError, SpeechStage, prepare, speak_all
 from engines.training.speech import Line, held_out, held_out_humans, salad
 from engines.training.voices import Voice, VoiceError, engines, speak
 
@@ -51,7 +51,11 @@ def test_a_run_is_filled_and_a_second_time_costs_nothing(data, tmp_path, stage):
     assert steps["human"].counts["unreadable"] + steps["heldout_human"].counts["failed"] == 1
     assert {clip.source for clip in Corpus(run / "speech" / "plugins")} == {"plugins"}
     assert len(Corpus(run / "speech" / "text").clips) == steps["text"].counts["clips"] == 20
-    assert {"text", "answer", "weight"} == set(json.loads((run / "pairs.jsonl").open().readline()))
+    pairs = [json.loads(line) for line in (run / "pairs.jsonl").open()]
+    assert {"text", "answer", "weight"} == set(pairs[0])
+    answers = {pair["answer"] for pair in pairs}
+    assert UNABLE in answers
+    assert not any(answer.startswith("Okay,") for answer in answers)  # nano itself does nothing
     assert "ann has two apples" in (run / "written.txt").read_text().splitlines()
     before = written(run)
     list(prepare(data, run, stage, TEMPLATES))

@@ -86,6 +86,7 @@ def test_every_stage_follows_to_a_shipped_model_that_hears(run, tmp_path):
         name="tiny",
         int8=True,
     )
+    assert "OpenAI" in (tmp_path / "nano" / "whisper.LICENSE").read_text()
     adopted = tmp_path / "adopted"
     shutil.copytree(run, adopted, ignore=shutil.ignore_patterns("*.pt"))
     adopt(tmp_path / "nano", adopted, fresh(adopted), *fresh_speller(adopted))
