@@ -22,10 +22,10 @@ def understand():
 def test_orders_are_understood_to_the_last_slot(understand):
     result = evaluate(read_samples(COFFEE / "manifest.jsonl", None), understand)
     assert result["n"] == 14
-    assert result["accuracy"] >= 13 / 14, result["wrong"]
+    assert result["accuracy"] == 1.0, result["wrong"]
 
 
-def test_most_are_understood_in_noise(understand):
+def test_nearly_all_are_understood_in_noise(understand):
     rng = np.random.default_rng(5)
     steps = np.cumsum(rng.normal(0, 1, 20 * 16_000))  # brown, as a fan far away
     slow = np.convolve(steps, np.ones(400) / 400, "same")
@@ -34,4 +34,4 @@ def test_most_are_understood_in_noise(understand):
     result = evaluate(
         read_samples(COFFEE / "manifest.jsonl", None), understand, noise=Noise(hum, 12.0)
     )
-    assert result["accuracy"] >= 12 / 14, result["wrong"]
+    assert result["accuracy"] >= 13 / 14, result["wrong"]
