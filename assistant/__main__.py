@@ -8,6 +8,8 @@ from typing import NoReturn
 
 def main() -> NoReturn:
     """Run the command line; Ctrl-C while it is still being imported ends it without a word."""
+    # numpy's threads would keep spinning on the cores that the encoder is about to need
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         from assistant.cli.main import main as run
 
