@@ -205,7 +205,8 @@ def _quantise(path: Path) -> Path:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     result = path.with_name("int8.onnx")
-    quantize_dynamic(
-        path, result, op_types_to_quantize=["MatMul", "Gemm"], weight_type=QuantType.QInt8
-    )
+    with quiet("root"):  # advises to optimise the graph first, which the exporter has done
+        quantize_dynamic(
+            path, result, op_types_to_quantize=["MatMul", "Gemm"], weight_type=QuantType.QInt8
+        )
     return result

@@ -25,6 +25,13 @@ def test_orders_are_understood_to_the_last_slot(understand):
     assert result["accuracy"] == 1.0, result["wrong"]
 
 
+def test_so_are_orders_of_natural_voices_with_accents_from_all_over_the_world(understand):
+    """Twelve voices of Kokoro-82M, none of which training hears."""
+    result = evaluate(read_samples(COFFEE / "natural.jsonl", None), understand)
+    assert result["n"] == 12
+    assert result["accuracy"] >= 11 / 12, result["wrong"]
+
+
 def test_nearly_all_are_understood_in_noise(understand):
     rng = np.random.default_rng(5)
     steps = np.cumsum(rng.normal(0, 1, 20 * 16_000))  # brown, as a fan far away
