@@ -71,21 +71,22 @@ class WhisperEncoder(nn.Module):
         have gone through the last norm, the taps have not. With `lengths` [B] of the features, a
         padded clip yields what it yields alone; without, padding is heard, as Whisper hears it.
         """
-        x, mask = features, None
-        if lengths is not None:
-            x = x * _real(features, lengths)
-        x = functional.gelu(self.conv1(x))
-        if lengths is not None:
-            x = x * _real(features, lengths)
-        x = functional.gelu(self.conv2(x)).transpose(1, 2)
-        if lengths is not None:
-            ends = self.output_lengths(lengths)
-            padding = torch.arange(x.shape[1], device=x.device) >= ends[:, None]
-            mask = _NEVER * padding[:, None, None].to(x.dtype)  # [B, 1, 1, T / 2]
+        x, mask = self._begin(features, lengths)
         states = [x + self.embed_positions.weight[: x.shape[1]].to(x.dtype)]
         for layer in self.layers:
             states.append(layer(states[-1], mask))
         return self.layer_norm(states[-1]), [states[tap] for tap in taps]
+
+    def _begin(self, features: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """What enters the first layer, but for its position, and what no state may attend to."""
+        if lengths is None:
+            x = functional.gelu(self.conv2(functional.gelu(self.conv1(features))))
+            return x.transpose(1, 2), None
+        real = _real(features, lengths)
+        x = functional.gelu(self.conv2(functional.gelu(self.conv1(features * real)) * real))
+        ends = self.output_lengths(lengths)
+        padding = torch.arange(x.shape[2], device=x.device) >= ends[:, None]
+        return x.transpose(1, 2), _NEVER * padding[:, None, None].to(x.dtype)  # [B, 1, 1, T / 2]
 
     def output_lengths(self, frames: Tensor) -> Tensor:
         """Return the states made of so many feature frames."""
