@@ -94,7 +94,6 @@ class Optimisers:
         moving = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
         if not moving:
             raise ValueError("nothing to train: every parameter is frozen")
-        old = [p for n, p in moving if n.startswith(tuple(shares))]
         new = [(n, p) for n, p in moving if not n.startswith(tuple(shares))]
         hidden = [p for n, p in new if p.ndim == 2 and not _is_edge(n)]
         rest = [p for n, p in new if p.ndim != 2 or _is_edge(n)]
@@ -111,7 +110,7 @@ class Optimisers:
                 hidden, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
             )
             self.all.append(muon)
-        self.parameters = hidden + rest + old
+        self.parameters = [p for _, p in moving]
 
     def step(self, rate: float, clip: float = 1.0) -> float:
         """Apply the gradients at learning rate `rate`; returns their norm before clipping.

@@ -171,10 +171,10 @@ def _encoder(_stage: Stage, run: Path, path: Path, options: Options, notes: list
     heard = mixture(run, config.sound, config.seed, notes)
     blank = special_ids(tokenizer)["mask"]
     model = _speller(config, tokenizer.get_vocab_size(), blank)
-    sounds = learn(heard.words(), run / SOUNDS) if config.spelling.sounds else None
-    batches = SpeechBatches(heard, tokenizer, sounds)
     if config.shape.whisper is not None and not (run / "encoder.pt").is_file():
         give(model, options.whisper)
+    sounds = learn(heard.words(), run / SOUNDS) if config.spelling.sounds else None
+    batches = SpeechBatches(heard, tokenizer, sounds)
     return config, model, batches, ctc_loss(config.spelling), _shares(config)
 
 
