@@ -26,8 +26,8 @@ class _SelfAttention(nn.Module):
             projected.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [B, H, T, D]
             for projected in (self.q_proj(x), self.k_proj(x), self.v_proj(x))
         )
-        if mask is None:
-            attended = functional.scaled_dot_product_attention(q, k, v)
+        if mask is None or q.is_cuda:
+            attended = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         else:  # by hand: backwards, on a CPU, torch's own kernel takes three times as long
             fit = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
             attended = (fit + mask).softmax(-1).to(v.dtype) @ v

@@ -11,7 +11,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from engines.fused import fused_gate, fused_rotate, gate, rotate
+from engines.fused import (
+    add_norm,
+    fused_add_norm,
+    fused_gate,
+    fused_rotate,
+    gate,
+    norm,
+    rotate,
+    surest,
+)
 from engines.shapes import LLaDAConfig
 
 # cuDNN plans its attention anew for every shape, which takes longer than the pass itself
@@ -39,9 +48,16 @@ class RMSNorm(nn.Module):
         """Normalise the last dimension of `x`."""
         if x.is_cuda:  # one kernel, where the lines below are eight
             return functional.rms_norm(x, self.weight.shape, self.weight, self.eps)
-        wide = x.float()
-        wide = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
-        return self.weight * wide.to(x.dtype)
+        return norm(x, self.weight, eps=self.eps)
+
+    def add(self, x: Tensor, more: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return `x + more`, and that normalised; `more` may be nothing."""
+        if more is None:
+            return x, self(x)
+        if x.is_cuda and not torch.is_grad_enabled():
+            total, normed = fused_add_norm(self.eps)(x, more, self.weight)
+            return total, normed
+        return add_norm(x, more, self.weight, eps=self.eps)
 
 
 def rotary_angles(positions: Tensor, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
@@ -58,11 +74,9 @@ def propose_tokens(
     """Pick a token for each position and weigh it: ids and log-probabilities [...].
 
     `logits` are [..., V]; a target of -1 asks for the most probable token, `noise` added, and
-    any other for itself. Near certainty the logarithm stays exact where float32 would round the
-    probability to one.
+    any other for itself.
     """
-    top, best = logits.max(dim=-1, keepdim=True)
-    rest = (logits - top).exp().scatter(-1, best, 0.0).sum(dim=-1)
+    best, top, rest = surest(logits)
     picked = best if noise is None else (logits + noise).argmax(dim=-1, keepdim=True)
     tokens = torch.where(targets[..., None] >= 0, targets[..., None], picked)
     log_probability = (logits.gather(-1, tokens) - top)[..., 0] - rest.log1p()
@@ -70,7 +84,10 @@ def propose_tokens(
 
 
 class Block(nn.Module):
-    """Pre-norm attention and gated MLP."""
+    """Pre-norm attention and gated MLP.
+
+    What the MLP gives is not added here: the next norm does both in one step.
+    """
 
     def __init__(self, config: LLaDAConfig) -> None:
         super().__init__()
@@ -102,39 +119,47 @@ class Block(nn.Module):
         """Split the channels of `x` [B, L, d] into heads."""
         return x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)  # [B, H, L, D]
 
-    def project(self, x: Tensor, angles: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Return queries [B, H, L, D], keys and values [B, K, L, D], positions applied."""
-        h = self.attn_norm(x)
+    def project(self, h: Tensor, angles: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Return queries [B, H, L, D], keys and values [B, K, L, D], positions applied.
+
+        `h` [B, L, d] has gone through `attn_norm`.
+        """
         if self._qkv is None:
             q, k, v = (self.heads(proj(h)) for proj in (self.q_proj, self.k_proj, self.v_proj))
             return rotate(q, *angles), rotate(k, *angles), v
         made = self.heads(functional.linear(h, self._qkv))
         shared = self.k_proj.out_features // self.head_dim
-        turn = fused_rotate if x.is_cuda else rotate
+        turn = fused_rotate if h.is_cuda else rotate
         turned = turn(made[:, :-shared], *angles)
         return turned[:, :-shared], turned[:, -shared:], made[:, -shared:]
 
-    def finish(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-        """Attend, then the MLP; both residual."""
+    def finish(
+        self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Attend, then the MLP: `x` with what attention adds, and what the MLP will add."""
         if self.shared > 1:
             k, v = (each.repeat_interleave(self.shared, dim=1) for each in (k, v))
         attended = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)  # [B, H, L, D]
-        x = x + self.attn_out(attended.transpose(1, 2).flatten(2))
-        h = self.ff_norm(x)
+        x, h = self.ff_norm.add(x, self.attn_out(attended.transpose(1, 2).flatten(2)))
         if self._gates is None:
-            return x + self.ff_out(functional.silu(self.ff_proj(h)) * self.up_proj(h))
+            return x, self.ff_out(functional.silu(self.ff_proj(h)) * self.up_proj(h))
         let_through = fused_gate if x.is_cuda else gate
-        return x + self.ff_out(let_through(functional.linear(h, self._gates)))
+        return x, self.ff_out(let_through(functional.linear(h, self._gates)))
 
     def forward(
         self,
         x: Tensor,
+        more: Tensor | None,
         angles: tuple[Tensor, Tensor],
         mask: Tensor | None = None,
         remember: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None,
-    ) -> Tensor:
-        """Turn `x` [B, L, d] into the same after this layer; `remember` is a layer's cache."""
-        q, k, v = self.project(x, angles)
+    ) -> tuple[Tensor, Tensor]:
+        """Turn `x` and `more` [B, L, d], whose sum is the stream, into the same after this layer.
+
+        `remember` is a layer's cache.
+        """
+        x, h = self.attn_norm.add(x, more)
+        q, k, v = self.project(h, angles)
         if remember is not None:
             k, v = remember(k, v)
         return self.finish(x, q, k, v, mask)
@@ -223,12 +248,12 @@ class LLaDA(nn.Module):
         `positions` [B or 1, L] defaults to 0, 1, 2 and so on; with a `cache`, keys and values
         of this pass are stored there and what it returns is attended to.
         """
-        x = embeddings
+        x, more = embeddings, None
         angles = self.angles(x, positions)
         for layer, block in enumerate(self.blocks):
             remember = None if cache is None else partial(cache.update, layer)
-            x = block(x, angles, mask, remember)
-        return self.model.transformer.ln_f(x)
+            x, more = block(x, more, angles, mask, remember)
+        return self._last(x, more)
 
     def forward_cached(
         self, embeddings: Tensor, past_k: Tensor, past_v: Tensor, positions: Tensor, mask: Tensor
@@ -238,13 +263,19 @@ class LLaDA(nn.Module):
         `past_k`, `past_v` [layers, B, H, P, D] come before this pass's keys; `mask` covers
         P + L. Returns hidden [B, L, d] and this pass's own k, v [layers, B, H, L, D].
         """
-        x = embeddings
+        x, more = embeddings, None
         angles = self.angles(x, positions)
         keys, values = [], []
         for layer, block in enumerate(self.blocks):
-            q, k, v = block.project(x, angles)
+            x, h = block.attn_norm.add(x, more)
+            q, k, v = block.project(h, angles)
             keys.append(k)
             values.append(v)
             k, v = torch.cat([past_k[layer], k], dim=2), torch.cat([past_v[layer], v], dim=2)
-            x = block.finish(x, q, k, v, mask)
-        return self.model.transformer.ln_f(x), torch.stack(keys), torch.stack(values)
+            x, more = block.finish(x, q, k, v, mask)
+        return self._last(x, more), torch.stack(keys), torch.stack(values)
+
+    def _last(self, x: Tensor, more: Tensor | None) -> Tensor:
+        """Normalise the stream after the last layer."""
+        _, hidden = self.model.transformer.ln_f.add(x, more)
+        return hidden

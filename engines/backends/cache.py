@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from engines.fused import fused_keep, keep
 from engines.memory import NotEnoughMemoryError, size_of
 from engines.shapes import LLaDAConfig
 
@@ -92,8 +93,8 @@ class PassView:
 
     def update(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Store [B, K, L, D]; return [B, K, S, D]."""
-        result = []
-        for cache, new in ((self.k[layer], k), (self.v[layer], v)):
-            cache[self.rows[:, None], self.slots] = new.transpose(1, 2).to(cache.dtype)
-            result.append(cache[self.select, : self.length].transpose(1, 2))
-        return result[0], result[1]
+        kept = self.k[layer], self.v[layer]
+        write = fused_keep if k.is_cuda else keep
+        write(*kept, self.rows, self.slots, k, v)
+        k, v = (each[self.select, : self.length].transpose(1, 2) for each in kept)
+        return k, v

@@ -83,8 +83,9 @@ class Graphs:
     it has to be read before.
     """
 
-    def __init__(self, compute: Compute, capture: Capture) -> None:
-        self._compute, self._capture = compute, capture
+    def __init__(self, compute: Compute, capture: Capture, device: torch.device) -> None:
+        """Compute on `device`, wherever the tensors of a call are."""
+        self._compute, self._capture, self._device = compute, capture, device
         self._recorded: OrderedDict[Hashable, _Recorded | None] = OrderedDict()
         self._able, self._warned = True, False
 
@@ -102,7 +103,7 @@ class Graphs:
         self._recorded.move_to_end(key)
         recorded = self._recorded[key]
         if recorded is None:
-            return self._compute(*tensors, **settings)
+            return self._compute(*(each.to(self._device) for each in tensors), **settings)
         for buffer, tensor in zip(recorded.inputs, tensors, strict=True):
             buffer.copy_(tensor)
         recorded.replay()
@@ -115,7 +116,7 @@ class Graphs:
         if not self._able:
             return None
         try:
-            inputs = [each.clone() for each in tensors]
+            inputs = [each.to(self._device, copy=True) for each in tensors]
             return _Recorded(inputs, *self._capture(lambda: self._compute(*inputs, **settings)))
         except Exception as error:  # noqa: BLE001 - a mistake of `compute` comes up again without
             # want of memory says nothing of smaller shapes, anything else is tried no more

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from engines.backends import Context, Proposal, Query, RequestError, gumbel
-from engines.backends.cache import SLOTS, KeyValues, PassView
+from engines.backends.cache import KeyValues, PassView
 from engines.backends.graphs import Capture, Graphs
 from engines.backends.lanes import WHERE, Lane, State, best_of, first_row, is_special, where
+from engines.fused import fused_tell, tell
 from engines.llada import LLaDA, propose_tokens
 from engines.memory import NotEnoughMemoryError
 from engines.schedule import Schedule
@@ -17,6 +18,9 @@ from engines.schedule import Schedule
 LONGEST_GRAPH = 512
 """Positions of all requests of a pass up to which it is recorded; the launches of a longer one
 hardly count, and its scores over the vocabulary would take much memory."""
+_WIDTHS, _LENGTHS = 64, 128
+"""What is computed and what is attended to in a recorded pass: whole steps of so many positions,
+so that few recordings are needed. The mask hides what is too much."""
 
 
 class TorchBackend:
@@ -40,14 +44,17 @@ class TorchBackend:
         self.mask_id = model.config.mask_token_id
         weight = model.model.transformer.wte.weight
         self.device, self.dtype = weight.device, weight.dtype
-        self.forbidden = torch.tensor(list(forbidden), dtype=torch.int64, device=self.device)
+        self.barred = torch.zeros(model.config.embedding_size, device=self.device)
+        self.barred[list(forbidden)] = -torch.inf
         rows, positions = room
         self.cache = KeyValues(
             model.config, dtype=self.dtype, device=self.device, rows=rows, positions=positions
         )
-        self._graphs: Graphs | None = None
+        self._graphs: Graphs | None = None  # of passes over blocks
+        self._full: Graphs | None = None  # of passes that read the context
         if capture:
-            self._graphs = Graphs(self._weigh, capture)
+            self._graphs = Graphs(self._weigh, capture, self.device)
+            self._full = Graphs(self._compute, capture, self.device)
             for block in model.blocks:
                 block.join()
         self._moves = self.cache.moves
@@ -121,7 +128,7 @@ class TorchBackend:
                 against = next(masked)
                 scores[index] = against + (1 + query.state.guidance) * (scores[index] - against)
         logits = torch.cat(scores[: len(queries)])
-        logits.index_fill_(-1, self.forbidden, -torch.inf)
+        logits += self.barred
         targets = [
             np.full(n, -1) if q.targets is None else q.targets
             for q, n in zip(queries, counts, strict=True)
@@ -145,10 +152,13 @@ class TorchBackend:
         return torch.from_numpy(np.concatenate(drawn)).to(self.device)
 
     def _forward(self, lanes: list[Lane]) -> Tensor:
-        """Compute all lanes' spans, padded to the longest: hidden [B, L, d]."""
+        """Compute all lanes' spans, padded to one length: hidden [B, L, d]."""
         begins = [lane.state.start + lane.query.begin for lane in lanes]  # slots
         counts = [lane.query.end - lane.query.begin for lane in lanes]
-        slots = np.full((len(lanes), max(counts)), self.cache.trash)
+        width, length = max(counts), max(lane.state.length for lane in lanes)
+        rounded = _whole(width, _WIDTHS)
+        record = self._full is not None and len(lanes) * rounded <= LONGEST_GRAPH
+        slots = np.full((len(lanes), rounded if record else width), self.cache.trash)
         ids = np.zeros_like(slots)
         for row, (lane, begin, n) in enumerate(zip(lanes, begins, counts, strict=True)):
             slots[row, :n] = np.arange(begin, begin + n)
@@ -159,17 +169,14 @@ class TorchBackend:
             if lane.query.begin < 0:
                 part = lane.state.context[lane.twin, begin:]
                 embeddings[row, : len(part)] = part
-        lengths = [lane.state.length for lane in lanes]
-        alike = not self.block_causal and min(lengths) == max(lengths)
-        places = self._there(np.array([where(lane) for lane in lanes]))
-        return self._compute(
-            embeddings,
-            self._there(slots),
-            places,
-            first=first_row(lanes),
-            length=max(lengths),
-            masked=not alike,
-        )
+        places = torch.from_numpy(np.array([where(lane) for lane in lanes]))
+        inputs, first = (embeddings, torch.from_numpy(slots), places), first_row(lanes)
+        if self._full is not None and record:
+            self._follow()
+            return self._full(*inputs, first=first, length=_whole(length, _LENGTHS))
+        alike = not self.block_causal and min(lane.state.length for lane in lanes) == length
+        there = [each.to(self.device) for each in inputs]
+        return self._compute(*there, first=first, length=length, masked=not alike)
 
     def _recordable(self, lanes: list[Lane]) -> bool:
         """Whether a pass can be recorded: it computes nothing of a context, and little in all."""
@@ -177,12 +184,19 @@ class TorchBackend:
         begins = min(lane.query.begin for lane in lanes)
         return self._graphs is not None and begins >= 0 and len(lanes) * width <= LONGEST_GRAPH
 
+    def _follow(self) -> None:
+        """Drop what was recorded on memory that the cache has left."""
+        if self._moves == self.cache.moves:
+            return
+        self._moves = self.cache.moves
+        for graphs in (self._graphs, self._full):
+            if graphs is not None:
+                graphs.forget()
+
     def _replay(self, lanes: list[Lane], *, told: bool) -> Tensor:
         """Compute through a recording: what `_weigh` gives, and not for long."""
         assert self._graphs is not None  # noqa: S101 - narrows the type for mypy
-        if self._moves != self.cache.moves:
-            self._graphs.forget()
-            self._moves = self.cache.moves
+        self._follow()
         width = max(lane.query.end - lane.query.begin for lane in lanes)
         packed = np.zeros((len(lanes), 2 * width + WHERE), np.int64)  # one copy to the device
         packed[:, width : 2 * width] = self.cache.trash
@@ -191,9 +205,10 @@ class TorchBackend:
             row[: end - begin] = lane.query.response[begin:end]
             row[width : width + end - begin] = lane.state.start + np.arange(begin, end)
             row[2 * width :] = where(lane)
-        # few lengths make few recordings; the mask hides what is too much
-        length = -(-max(lane.state.length for lane in lanes) // SLOTS) * SLOTS
-        return self._graphs(self._there(packed), first=first_row(lanes), length=length, told=told)
+        length = _whole(max(lane.state.length for lane in lanes), _LENGTHS)
+        return self._graphs(
+            torch.from_numpy(packed), first=first_row(lanes), length=length, told=told
+        )
 
     def _weigh(self, packed: Tensor, *, first: int | None, length: int, told: bool) -> Tensor:
         """Score the vocabulary at every position of `packed` (see `_replay`): float32 [B, L, V].
@@ -204,12 +219,11 @@ class TorchBackend:
         ids, slots, where = packed.split([width, width, WHERE], dim=1)
         embeddings = self.model.embed(ids)
         hidden = self._compute(embeddings, slots, where, first=first, length=length)
-        logits = self.model.logits(hidden).float()
+        logits = self.model.logits(hidden)
         if not told:
-            return logits
-        logits.index_fill_(-1, self.forbidden, -torch.inf)
-        tokens, log_p = propose_tokens(logits, torch.full_like(ids, -1))
-        return torch.stack([tokens.float(), log_p])
+            return logits.float()
+        likeliest: Tensor = (fused_tell if logits.is_cuda else tell)(logits, self.barred)
+        return likeliest
 
     def _compute(
         self,
@@ -260,3 +274,8 @@ class TorchBackend:
         columns = np.concatenate([lane.query.active - lane.query.begin for lane in lanes])
         wanted = computed[torch.from_numpy(rows), torch.from_numpy(columns)]
         return list(finish(wanted).float().split(counts))
+
+
+def _whole(count: int, step: int) -> int:
+    """`count`, rounded up to whole steps."""
+    return -(-count // step) * step

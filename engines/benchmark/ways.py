@@ -108,7 +108,7 @@ class LeftToRight:
             model.config, dtype=weight.dtype, device=weight.device, rows=batch, positions=positions
         )
         self.rows = torch.arange(batch, device=weight.device)
-        self._graphs = Graphs(self._compute, capture) if capture else None
+        self._graphs = Graphs(self._compute, capture, weight.device) if capture else None
 
     @torch.inference_mode()
     def read(self, prefix: Tensor) -> Tensor:
@@ -124,7 +124,8 @@ class LeftToRight:
         slots = torch.full_like(tokens, position)
         if self._graphs is None:
             return self._compute(tokens, slots, length=position + 1)
-        return self._graphs(tokens, slots, length=self.cache.k.shape[2])
+        # what other ways replay in between would overwrite it
+        return self._graphs(tokens, slots, length=self.cache.k.shape[2]).clone()
 
     def _compute(self, tokens: Tensor, slots: Tensor, *, length: int) -> Tensor:
         hidden = self._forward(self.model.embed(tokens), slots, length)

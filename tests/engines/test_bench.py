@@ -10,10 +10,22 @@ from assistant.errors import UserError
 from engines.benchmark import decode
 from engines.benchmark.decode import Plan, _Lap, bench_decode, race
 from engines.benchmark.plot import draw
-from engines.benchmark.ways import Way
+from engines.benchmark.ways import LeftToRight, Way
 from engines.memory import NotEnoughMemoryError
 
 MODES = ["reference", "prefix", "dual", "dual-k4", "autoregressive"]
+
+
+class OneOutput:
+    """Records as CUDA graphs do whose outputs share memory."""
+
+    def __init__(self):
+        self.output = None
+
+    def __call__(self, compute):
+        made = compute()
+        self.output = made.clone() if self.output is None else self.output.copy_(made)
+        return lambda: self.output.copy_(compute()), self.output
 
 
 @pytest.fixture(scope="module")
@@ -131,3 +143,16 @@ def test_a_shape_that_does_not_fit_is_refused_before_it_is_made():
     plan = Plan("8b", dtype=torch.bfloat16)
     with pytest.raises(NotEnoughMemoryError, match=r"needs about 1\d\.\d GB"):
         bench_decode(plan, free=lambda _: 8_000_000_000)
+
+
+def test_tokens_left_to_right_survive_what_is_recorded_beside_them():
+    model = decode.random_model(decode.SHAPES["tiny"], "cpu", torch.float32)
+    prefix = torch.randn(5, model.config.d_model)
+    plain = LeftToRight(model, 2, 8)
+    recorded = LeftToRight(model, 2, 8, OneOutput())
+    for reader in (plain, recorded):
+        first = reader.next(reader.read(prefix), 5)
+        told = first.clone()
+        reader.next(first + 1, 6)
+        assert torch.equal(first, told)
+    torch.testing.assert_close(plain.cache.k[:, :, :7], recorded.cache.k[:, :, :7])

@@ -67,7 +67,7 @@ def test_recorded_passes_of_a_bidirectional_model_decode_what_plain_ones_do(bidi
     ]
     plain, recorded = (TorchBackend(bidirectional, capture=capture) for capture in (None, recorder))
     assert responses(recorded, requests) == responses(plain, requests)
-    assert bool(recorder.replayed) is (cache != "none")  # which computes the context in each pass
+    assert 0 < recorder.recorded < recorder.replayed
 
 
 def test_matrices_side_by_side_stay_what_they_are(tmp_path):
@@ -128,7 +128,7 @@ def test_recordings_are_dropped_when_the_memory_they_use_moves(tiny_lm):
 
 def test_recordings_are_bounded_and_the_oldest_go_first():
     recorder = Recorder()
-    graphs = Graphs(lambda x, first, length: x * length, recorder)
+    graphs = Graphs(lambda x, first, length: x * length, recorder, CPU)
     for length in [*range(40), 39, 0]:
         assert graphs(torch.ones(2), first=0, length=length).tolist() == [length, length]
     assert recorder.recorded == 41
@@ -160,7 +160,7 @@ MISTAKES = [
 @pytest.mark.parametrize("error", MISTAKES, ids=lambda error: type(error).__name__)
 def test_a_device_that_cannot_record_computes_plainly_and_says_so_once(error, caplog):
     failing = Failing(error)
-    graphs = Graphs(lambda x, first, length: x + 1, failing)
+    graphs = Graphs(lambda x, first, length: x + 1, failing, CPU)
     with caplog.at_level(logging.WARNING):
         assert [graphs(torch.zeros(n), first=0, length=1).sum().item() for n in (1, 2)] == [1, 2]
     (record,) = caplog.records
@@ -171,7 +171,7 @@ def test_a_device_that_cannot_record_computes_plainly_and_says_so_once(error, ca
 
 def test_a_recording_that_finds_no_memory_leaves_the_others_and_smaller_ones_may_follow(caplog):
     failing = Failing(torch.OutOfMemoryError("out of memory"), after=1)
-    graphs = Graphs(lambda x: x * 2, failing)
+    graphs = Graphs(lambda x: x * 2, failing, CPU)
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
             assert graphs(torch.ones(1)).tolist() == [2]
@@ -188,7 +188,7 @@ def test_what_is_wrong_with_the_computation_itself_is_no_fault_of_the_recording(
         raise ValueError("no such token")
 
     with pytest.raises(ValueError, match="no such token"):
-        Graphs(wrong, Recorder())(torch.zeros(1))
+        Graphs(wrong, Recorder(), CPU)(torch.zeros(1))
 
 
 @pytest.mark.parametrize("after", [0, 1, 2])
