@@ -160,6 +160,25 @@ def splice(
     typer.echo(f"{run}: now go on with: assistant train encoder {run}")
 
 
+@app.command(epilog="Example: assistant train blend runs/nano runs/longer --share 0.6")
+def blend(
+    run: RunArgument,
+    other: Annotated[Path, typer.Argument(help="A run whose encoder began as this one's.")],
+    share: Annotated[
+        float, typer.Option("--share", min=0, max=1, help="What the other's weights count.")
+    ] = 0.5,
+) -> None:
+    """Take the mean of two encoders; give it again to try another share."""
+    need_torch()
+    with told(run):
+        from engines.training.blending import blend as mean
+
+        mean(run, other, share)
+    typer.echo(
+        f"{run}: the encoder is {share:.0%} {other}; go on with: assistant train align {run}"
+    )
+
+
 @app.command(epilog="Example: assistant train lm runs/nano --threads 1")
 def lm(
     run: RunArgument,

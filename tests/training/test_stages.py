@@ -167,7 +167,7 @@ def test_clips_in_which_nothing_is_said_are_not_heard(run, change):
     assert len(Corpus(run / "human").clips) == len(rest)
 
 
-@pytest.mark.parametrize("name", ["encoder", "encoder-own"])
+@pytest.mark.parametrize("name", ["encoder", "encoder-gpu", "encoder-own"])
 def test_the_recipes_own_numbers_can_be_read(name):
     stage = read(EncoderStage, path_of(name, Path("nowhere")))
     assert sum(stage.sound.shares.values()) == pytest.approx(1.0)

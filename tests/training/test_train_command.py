@@ -16,7 +16,7 @@ from assistant.cli import train
 from assistant.cli.main import app
 from assistant.errors import UserError
 
-COMMANDS = "adopt speech label encoder splice lm align instruct ship pairs plot".split()
+COMMANDS = "adopt speech label encoder splice blend lm align instruct ship pairs plot".split()
 
 
 def invoke(*args):
@@ -48,6 +48,7 @@ def test_help_needs_no_torch():
     [
         (("encoder", "nowhere"), "no such folder; begin with: assistant train speech"),
         (("ship", "nowhere"), "missing; run first: assistant train align"),
+        (("blend", ".", "nowhere"), "run first: assistant train encoder"),
         (("plot", ".", "--out", "x.svg"), "holds no logs"),
         (("pairs", "--data", ".", "--out", "x"), "neither manifest.jsonl nor"),
         (("speech", "--data", ".", "--out", "run"), "names one that holds text/"),
