@@ -27,7 +27,8 @@ def blend(run: Path, other: Path, share: float) -> None:
     speller, shares = fresh_speller(run)
     before = run / UNBLENDED if (run / UNBLENDED).is_file() else run / "encoder.pt"
     ours, theirs = read_weights(before, "encoder"), read_weights(other / "encoder.pt", "encoder")
-    load_weights(speller, theirs, other / "encoder.pt")
+    for weights, path in ((theirs, other / "encoder.pt"), (ours, before)):
+        load_weights(speller, weights, path)
     load_weights(speller, {name: _mean(ours[name], theirs[name], share) for name in ours}, before)
     steps = sum(int(read_state(path)["step"]) for path in (before, other / "encoder.pt"))
     if before.name != UNBLENDED:
