@@ -52,6 +52,17 @@ def _recording(tensor: Tensor, *_: Tensor) -> bool:
     return tensor.is_cuda and torch.cuda.is_current_stream_capturing()
 
 
+def _on_gpu(function: Callable[..., Any], name: str = "") -> Callable[..., Any]:
+    """Compile `function` where a GPU computes and nothing is to be learned from it."""
+    compiled = Fused(function, name)
+
+    def run(*tensors: Tensor) -> Any:
+        fast = tensors[0].is_cuda and not torch.is_grad_enabled()
+        return (compiled if fast else function)(*tensors)
+
+    return run
+
+
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Apply rotary positions to `x` [B, H, L, D], in float32."""
     wide = x.float()
@@ -109,11 +120,11 @@ def tell(logits: Tensor, barred: Tensor) -> Tensor:
     return torch.stack([best[..., 0].float(), -rest.log1p()])
 
 
-fused_rotate, fused_gate = Fused(rotate), Fused(gate)
-fused_keep, fused_tell = Fused(keep), Fused(tell)
+fused_rotate, fused_gate = _on_gpu(rotate), _on_gpu(gate)
+fused_keep, fused_tell = _on_gpu(keep), _on_gpu(tell)
 
 
 @cache
-def fused_add_norm(eps: float) -> Fused:
+def fused_add_norm(eps: float) -> Callable[..., Any]:
     """`add_norm` for such an `eps`, which compilers take better as a number than as an input."""
-    return Fused(partial(add_norm, eps=eps), add_norm.__name__)
+    return _on_gpu(partial(add_norm, eps=eps), add_norm.__name__)

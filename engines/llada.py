@@ -12,11 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from engines.fused import (
-    add_norm,
     fused_add_norm,
     fused_gate,
     fused_rotate,
-    gate,
     norm,
     rotate,
     surest,
@@ -54,10 +52,8 @@ class RMSNorm(nn.Module):
         """Return `x + more`, and that normalised; `more` may be nothing."""
         if more is None:
             return x, self(x)
-        if x.is_cuda and not torch.is_grad_enabled():
-            total, normed = fused_add_norm(self.eps)(x, more, self.weight)
-            return total, normed
-        return add_norm(x, more, self.weight, eps=self.eps)
+        total, normed = fused_add_norm(self.eps)(x, more, self.weight)
+        return total, normed
 
 
 def rotary_angles(positions: Tensor, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
@@ -129,8 +125,7 @@ class Block(nn.Module):
             return rotate(q, *angles), rotate(k, *angles), v
         made = self.heads(functional.linear(h, self._qkv))
         shared = self.k_proj.out_features // self.head_dim
-        turn = fused_rotate if h.is_cuda else rotate
-        turned = turn(made[:, :-shared], *angles)
+        turned = fused_rotate(made[:, :-shared], *angles)
         return turned[:, :-shared], turned[:, -shared:], made[:, -shared:]
 
     def finish(
@@ -143,8 +138,7 @@ class Block(nn.Module):
         x, h = self.ff_norm.add(x, self.attn_out(attended.transpose(1, 2).flatten(2)))
         if self._gates is None:
             return x, self.ff_out(functional.silu(self.ff_proj(h)) * self.up_proj(h))
-        let_through = fused_gate if x.is_cuda else gate
-        return x, self.ff_out(let_through(functional.linear(h, self._gates)))
+        return x, self.ff_out(fused_gate(functional.linear(h, self._gates)))
 
     def forward(
         self,

@@ -94,3 +94,8 @@ def gumbel(query: Query, vocabulary: int) -> Floats:
     uniform = np.random.default_rng(query.seed).random(shape, dtype=np.float32)
     noise: Floats = -np.log(-np.log(uniform + np.float32(1e-12)))
     return noise * np.float32(query.temperature)
+
+
+def rounded_up(count: int, step: int) -> int:
+    """`count`, rounded up to whole steps."""
+    return -(-count // step) * step

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from engines.fused import fused_keep, keep
+from engines.backends import rounded_up
+from engines.fused import fused_keep
 from engines.memory import NotEnoughMemoryError, size_of
 from engines.shapes import LLaDAConfig
 
@@ -78,7 +79,7 @@ class KeyValues:
 
 def _rounded(length: int) -> int:
     """Whole steps of slots, one of them for what padding writes."""
-    return -(-(length + 1) // SLOTS) * SLOTS
+    return rounded_up(length + 1, SLOTS)
 
 
 class PassView:
@@ -94,7 +95,6 @@ class PassView:
     def update(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Store [B, K, L, D]; return [B, K, S, D]."""
         kept = self.k[layer], self.v[layer]
-        write = fused_keep if k.is_cuda else keep
-        write(*kept, self.rows, self.slots, k, v)
+        fused_keep(*kept, self.rows, self.slots, k, v)
         k, v = (each[self.select, : self.length].transpose(1, 2) for each in kept)
         return k, v

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from engines.backends import Context, Ids, Proposal, Query, RequestError, gumbel
+from engines.backends import Context, Ids, Proposal, Query, RequestError, gumbel, rounded_up
 from engines.checkpoints import CheckpointError
 from engines.schedule import Floats, Schedule
 
@@ -179,7 +179,7 @@ class OnnxBackend:
         """Feed what is computed in this pass."""
         batch = len(lanes)
         longest = max(lane.query.end - lane.query.begin for lane in lanes)
-        most = _up(max(1, *(len(lane.query.active) for lane in lanes)), _ACTIVE)
+        most = rounded_up(max(1, *(len(lane.query.active) for lane in lanes)), _ACTIVE)
         audio = max(len(lane.state.prefix) for lane in lanes)
         feeds = {
             "ids": np.zeros((batch, longest), dtype=np.int64),
@@ -209,7 +209,7 @@ class OnnxBackend:
     def _kept(self, lanes: Sequence[_Lane]) -> dict[str, np.ndarray]:
         """Feed keys and values of earlier passes."""
         past = [self._past(lane) for lane in lanes]
-        longest = _up(max(map(len, past)), _PAST)
+        longest = rounded_up(max(map(len, past)), _PAST)
         shape = (self._layers, len(lanes), self._heads, longest, self._head_dim)
         k, v = (np.zeros(shape, dtype=np.float32) for _ in range(2))
         blocks = np.full((len(lanes), longest), UNSEEN)
@@ -218,7 +218,3 @@ class OnnxBackend:
             v[:, row, :, : len(slots)] = lane.seen.v[:, :, slots]
             blocks[row, : len(slots)] = self._blocks(lane.state, slots)
         return {"past_k": k, "past_v": v, "past_blocks": blocks}
-
-
-def _up(count: int, step: int) -> int:
-    return -(-count // step) * step

@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engines.backends import Context, Proposal, Query, RequestError, gumbel
+from engines.backends import Context, Proposal, Query, RequestError, gumbel, rounded_up
 from engines.backends.cache import KeyValues, PassView
 from engines.backends.graphs import Capture, Graphs
 from engines.backends.lanes import WHERE, Lane, State, best_of, first_row, is_special, where
-from engines.fused import fused_tell, tell
+from engines.fused import fused_tell
 from engines.llada import LLaDA, propose_tokens
 from engines.memory import NotEnoughMemoryError
 from engines.schedule import Schedule
@@ -156,9 +156,9 @@ class TorchBackend:
         begins = [lane.state.start + lane.query.begin for lane in lanes]  # slots
         counts = [lane.query.end - lane.query.begin for lane in lanes]
         width, length = max(counts), max(lane.state.length for lane in lanes)
-        rounded = _whole(width, _WIDTHS)
-        record = self._full is not None and len(lanes) * rounded <= LONGEST_GRAPH
-        slots = np.full((len(lanes), rounded if record else width), self.cache.trash)
+        rounded = rounded_up(width, _WIDTHS)
+        full = self._full if len(lanes) * rounded <= LONGEST_GRAPH else None
+        slots = np.full((len(lanes), rounded if full else width), self.cache.trash)
         ids = np.zeros_like(slots)
         for row, (lane, begin, n) in enumerate(zip(lanes, begins, counts, strict=True)):
             slots[row, :n] = np.arange(begin, begin + n)
@@ -171,9 +171,9 @@ class TorchBackend:
                 embeddings[row, : len(part)] = part
         places = torch.from_numpy(np.array([where(lane) for lane in lanes]))
         inputs, first = (embeddings, torch.from_numpy(slots), places), first_row(lanes)
-        if self._full is not None and record:
+        if full:
             self._follow()
-            return self._full(*inputs, first=first, length=_whole(length, _LENGTHS))
+            return full(*inputs, first=first, length=rounded_up(length, _LENGTHS))
         alike = not self.block_causal and min(lane.state.length for lane in lanes) == length
         there = [each.to(self.device) for each in inputs]
         return self._compute(*there, first=first, length=length, masked=not alike)
@@ -205,7 +205,7 @@ class TorchBackend:
             row[: end - begin] = lane.query.response[begin:end]
             row[width : width + end - begin] = lane.state.start + np.arange(begin, end)
             row[2 * width :] = where(lane)
-        length = _whole(max(lane.state.length for lane in lanes), _LENGTHS)
+        length = rounded_up(max(lane.state.length for lane in lanes), _LENGTHS)
         return self._graphs(
             torch.from_numpy(packed), first=first_row(lanes), length=length, told=told
         )
@@ -222,7 +222,7 @@ class TorchBackend:
         logits = self.model.logits(hidden)
         if not told:
             return logits.float()
-        likeliest: Tensor = (fused_tell if logits.is_cuda else tell)(logits, self.barred)
+        likeliest: Tensor = fused_tell(logits, self.barred)
         return likeliest
 
     def _compute(
@@ -274,8 +274,3 @@ class TorchBackend:
         columns = np.concatenate([lane.query.active - lane.query.begin for lane in lanes])
         wanted = computed[torch.from_numpy(rows), torch.from_numpy(columns)]
         return list(finish(wanted).float().split(counts))
-
-
-def _whole(count: int, step: int) -> int:
-    """`count`, rounded up to whole steps."""
-    return -(-count // step) * step

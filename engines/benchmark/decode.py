@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from engines.backends import rounded_up
 from engines.benchmark.meters import bandwidth_gb_per_s, device_name, now, peak_mb, reset_peak
 from engines.benchmark.ways import AUTOREGRESSIVE, PREFIX, REFERENCE, Way, Ways
 from engines.llada import LLaDA
@@ -96,7 +97,7 @@ def bench_decode(
     """
     config = SHAPES[plan.shape]
     block_length = min(plan.block_length, plan.new_tokens)
-    new_tokens = -(-plan.new_tokens // block_length) * block_length
+    new_tokens = rounded_up(plan.new_tokens, block_length)
     needed = lm_bytes(config, "float32" if plan.dtype == torch.float32 else "bfloat16")
     check_memory("this shape", needed, plan.device, free=free)
     progress(f"making {config.parameters:,} random weights")

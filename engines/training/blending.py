@@ -12,7 +12,7 @@ from torch import Tensor
 
 from engines.training.loop import Optimisers, load_weights, save
 from engines.training.recipe import fresh_speller
-from engines.training.runs import read_state, read_weights
+from engines.training.runs import read_left
 
 UNBLENDED = "encoder.unblended.pt"
 """What the run's encoder was before, so that another share can be tried."""
@@ -26,11 +26,12 @@ def blend(run: Path, other: Path, share: float) -> None:
     """
     speller, shares = fresh_speller(run)
     before = run / UNBLENDED if (run / UNBLENDED).is_file() else run / "encoder.pt"
-    ours, theirs = read_weights(before, "encoder"), read_weights(other / "encoder.pt", "encoder")
-    for weights, path in ((theirs, other / "encoder.pt"), (ours, before)):
-        load_weights(speller, weights, path)
+    left = [(read_left(path, "encoder"), path) for path in (before, other / "encoder.pt")]
+    for state, path in left:
+        load_weights(speller, state["model"], path)
+    ours, theirs = (state["model"] for state, _ in left)
     load_weights(speller, {name: _mean(ours[name], theirs[name], share) for name in ours}, before)
-    steps = sum(int(read_state(path)["step"]) for path in (before, other / "encoder.pt"))
+    steps = sum(int(state["step"]) for state, _ in left)
     if before.name != UNBLENDED:
         half = run / f"{UNBLENDED}.half"
         shutil.copyfile(before, half)

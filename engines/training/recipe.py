@@ -30,8 +30,8 @@ from engines.training.runs import (
     Stage,
     check_resumable,
     mixture,
+    read_left,
     read_pairs,
-    read_state,
     read_tokenizer,
     read_weights,
     under,
@@ -272,8 +272,9 @@ def _begin(stage: Stage, run: Path, model: Nano) -> None:
         model.speech.empty.data.copy_(table[model.config.lm.eos_token_id])
         return
     path = run / "align.pt"
-    loop.load_weights(model, read_weights(path, "align"), path)
-    if read_state(path)["step"] == 0:  # adopted: what was taught since is in its own stages
+    left = read_left(path, "align")
+    loop.load_weights(model, left["model"], path)
+    if left["step"] == 0:  # adopted: what was taught since is in its own stages
         _speller_and_lm(run, model)
 
 

@@ -53,14 +53,19 @@ def read_state(path: Path) -> dict[str, Any]:
     return dict(state)
 
 
-def read_weights(path: Path, stage: str) -> dict[str, torch.Tensor]:
-    """The weights that a stage left; raises `RunError` where it has not run yet."""
+def read_left(path: Path, stage: str) -> dict[str, Any]:
+    """The checkpoint that a stage left; raises `RunError` where it has not run yet."""
     if not path.is_file():
         raise RunError(f"{path} is missing; run first: assistant train {stage} {path.parent}")
     state = read_state(path)
     if state["stage"] != stage:
         raise CheckpointMismatchError(f"{path} is a checkpoint of stage {state['stage']}")
-    return dict(state["model"])
+    return state
+
+
+def read_weights(path: Path, stage: str) -> dict[str, torch.Tensor]:
+    """The weights that a stage left; raises as `read_left`."""
+    return dict(read_left(path, stage)["model"])
 
 
 def check_resumable(path: Path, model: nn.Module) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -173,6 +174,13 @@ def test_the_recipes_own_numbers_can_be_read(name):
     assert sum(stage.sound.shares.values()) == pytest.approx(1.0)
     assert stage.schedule.warmup + stage.schedule.decay <= stage.schedule.steps
     assert not stage.spelling.agreement or stage.sound.hearings == 2
+
+
+def test_what_goes_on_on_a_gpu_has_the_shape_of_what_was_begun():
+    begun, further = (
+        read(EncoderStage, path_of(name, Path("nowhere"))) for name in ("encoder", "encoder-gpu")
+    )
+    assert replace(further.shape, dropout=begun.shape.dropout) == begun.shape
 
 
 def test_batches_come_in_order_however_many_make_them(tmp_path):
