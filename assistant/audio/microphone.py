@@ -27,6 +27,8 @@ _log = structlog.get_logger(__name__)
 
 FIRST_RETRY_S = 0.5
 LONGEST_RETRY_S = 10.0
+FIRST_SOUND_S = 3.0
+"""How long a device may take to give its first sound: one that is on the radio has to wake up."""
 OPEN_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 1.0
 """What takes longer in the audio system is given up; its thread is left behind."""
@@ -70,8 +72,9 @@ class Microphone:
     """A `Source` that never ends by itself.
 
     PortAudio's callback fills a ring of `buffer_ms`; when nobody reads, the oldest chunk is
-    dropped and counted. When no sound came for `stall_ms`, the audio system is closed and
-    initialised anew, off the event loop, with jittered back-off, for as long as it takes.
+    dropped and counted. When no sound came for `stall_ms`, or no first one for `FIRST_SOUND_S`, the
+    audio system is closed and initialised anew, off the event loop, with jittered back-off, for as
+    long as it takes.
     `on_status` is called on the event loop.
     """
 
@@ -149,13 +152,13 @@ class Microphone:
             else:
                 opened_at = self._heard_at
                 try:
-                    await self._until_stalled()
+                    silent_s = await self._until_stalled(opened_at)
                 finally:
                     with suppress(TransientError):
                         await _call(recorder.close, "close", CLOSE_TIMEOUT_S)
                 if self._heard_at > opened_at:
                     failures = 0
-                self._tell(Lost(f"{recorder.device.name} gave no sound for {self._stall_s:g} s"))
+                self._tell(Lost(f"{recorder.device.name} gave no sound for {silent_s:g} s"))
             ceiling = min(LONGEST_RETRY_S, FIRST_RETRY_S * 2**failures)
             delay = random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter is no secret
             failures = min(failures + 1, 10)
@@ -195,9 +198,16 @@ class Microphone:
         self._tell(Opened(device.name, device.rate_hz, device.channels))
         return recorders[0]
 
-    async def _until_stalled(self) -> None:
-        while (left_s := self._heard_at + self._stall_s - self._clock.now()) > 0:
-            await self._clock.sleep(left_s)
+    async def _until_stalled(self, opened_at: float) -> float:
+        """Return, once that long passed without a sound, how long."""
+        while True:
+            began = self._heard_at > opened_at
+            patience_s = self._stall_s if began else max(self._stall_s, FIRST_SOUND_S)
+            left_s = self._heard_at + patience_s - self._clock.now()
+            if left_s <= 0:
+                return patience_s
+            # sound that begins meanwhile is given less time
+            await self._clock.sleep(min(left_s, self._stall_s))
 
     def _put(self, chunk: _Chunk, loop: asyncio.AbstractEventLoop) -> None:
         with self._lock:

@@ -7,7 +7,7 @@ from typing import Any
 from engines.evaluation.errors import ErrorRate, character_errors, word_errors
 from engines.evaluation.intervals import interval
 from engines.evaluation.samples import GROUPS, Audio, Noise, Sample, heard
-from engines.training.text import spoken
+from engines.evaluation.spelling import in_one_spelling
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ def evaluate(
     noise: Noise | None = None,
     tick: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
-    """Transcribe every recording and compare it, both as they are said.
+    """Transcribe every recording and compare it, both as they are said and in one spelling.
 
     The result is ready for JSON: `wer`, `cer`, `n`, their intervals, and the same `by` source,
     speaker and age. Recordings that cannot be read are in `unreadable`, those without a text are
@@ -35,8 +35,8 @@ def evaluate(
     unreadable: list[str] = []
     transcripts, untold = [], 0
     for sample, audio in heard(samples, noise, unreadable):
-        if reference := spoken(str(sample.about.get("text") or "")):
-            pair = [(reference, spoken(hear(audio)))]
+        if reference := in_one_spelling(str(sample.about.get("text") or "")):
+            pair = [(reference, in_one_spelling(hear(audio)))]
             transcripts.append(Transcript(sample, word_errors(pair), character_errors(pair)))
         else:
             untold += 1

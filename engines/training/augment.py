@@ -79,7 +79,7 @@ class Augmenter:
     def say(self, audio: Audio, rng: np.random.Generator) -> Said:
         """Vary the tempo, and when it begins."""
         audio = change_speed(audio, 1 + rng.uniform(-self.options.speed, self.options.speed))
-        before, after = (int(n) for n in rng.integers(800, 8000, 2))
+        before, after = (int(n) for n in rng.integers(0, 8000, 2))
         return Said(np.pad(audio, (before, after)), before, before + len(audio))
 
     def hear(self, audio: Audio, rng: np.random.Generator) -> Heard:

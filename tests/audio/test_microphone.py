@@ -163,11 +163,32 @@ async def test_it_waits_for_a_device_that_is_plugged_in_later():
     assert all(5 <= wait <= 10 for wait in waits[5:])
 
 
+async def test_a_device_may_take_longer_to_give_its_first_sound_than_to_stall(rig: Rig):
+    async with rig.microphone:
+        await rig.opened()
+        await rig.clock.advance(2.9)
+        assert len(rig.told) == 1
+        rig.driver.say(noise(0.03, 900))
+        await rig.clock.advance(0.9)
+        assert len(rig.told) == 1
+        await rig.clock.advance(0.11)
+        await rig.until(lambda: isinstance(rig.told[-1], Retrying))
+        assert "gave no sound for 1 s" in rig.microphone.describe()
+
+
+async def test_a_device_that_never_gives_a_sound_is_opened_again(rig: Rig):
+    async with rig.microphone:
+        await rig.opened()
+        await rig.clock.advance(3.01)
+        await rig.until(lambda: isinstance(rig.told[-1], Retrying))
+        assert "gave no sound for 3 s" in rig.microphone.describe()
+
+
 async def test_late_sound_of_a_lost_device_is_not_heard(rig: Rig):
     async with rig.microphone:
         await rig.opened()
         late = rig.driver.callbacks[0]
-        await rig.clock.advance(1.01)
+        await rig.clock.advance(3.01)
         await rig.until(lambda: isinstance(rig.told[-1], Retrying))
         await settle()
         await rig.clock.advance(0.51)

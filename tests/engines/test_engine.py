@@ -7,7 +7,8 @@ from typer.testing import CliRunner
 
 from assistant.cli.model import app
 from engines.checkpoints import Checkpoint, CheckpointError, Manifest
-from engines.diffa import Ask, Engine
+from engines.diffa import QUIET, Ask, Engine
+from engines.features import SAMPLE_RATE_HZ
 from engines.pauses import cut
 from engines.schedule import Exactly, Schedule
 from engines.shapes import LLaDAConfig
@@ -52,7 +53,7 @@ def folder(tiny_folder, tmp_path):
 
 def test_sound_becomes_a_prefix_and_the_prefix_text(engine):
     prefix = engine.encode(NOISE)
-    assert prefix.embeddings.shape == (12, 32)
+    assert prefix.embeddings.shape == (13, 32)  # 1.1 s, with the quiet around it
     assert prefix.seconds == 1.0
     blocks = list(engine.generate([Ask("transcribe", prefix), Ask("say", prefix, "w5 w6")]))
     assert {block.ask for block in blocks} == {0, 1}
@@ -71,6 +72,17 @@ def test_integers_and_floats_are_the_same_sound(engine):
 
 def test_a_click_is_long_enough_to_encode(engine):
     assert len(engine.encode(NOISE[:10]).embeddings) >= 1
+
+
+def test_sound_gets_quiet_around_it_as_far_as_there_is_room(engine):
+    longest = round(engine.checkpoint.manifest.audio.longest_s * SAMPLE_RATE_HZ)
+    sound = np.resize(NOISE, longest)
+    whole = engine.encode(sound).embeddings
+    np.testing.assert_array_equal(
+        engine.encode(sound[200:-200]).embeddings,
+        engine.encode(np.pad(sound[200:-200], 200)).embeddings,
+    )
+    assert len(engine.encode(sound[: -2 * QUIET]).embeddings) == len(whole)
 
 
 def test_the_caller_may_choose_how_to_decode(engine):
