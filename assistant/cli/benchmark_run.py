@@ -5,7 +5,7 @@ from pathlib import Path
 from assistant.cli.benchmark_answers import answered, given
 from assistant.cli.benchmark_options import Making, Marking
 from assistant.cli.benchmark_scores import publish_scores, score
-from assistant.cli.train import told
+from assistant.cli.mending import told
 from assistant.errors import UserError
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from assistant.cli.train import told
+from assistant.cli.mending import told
 
 if TYPE_CHECKING:
     from engines.evaluation.comparison import Comparison

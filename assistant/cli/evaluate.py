@@ -9,7 +9,7 @@ import typer
 
 from assistant.cli import benchmarks
 from assistant.cli.listeners import answerer, peer, transcriber, understander
-from assistant.cli.train import told
+from assistant.cli.mending import told
 from assistant.errors import UserError
 
 if TYPE_CHECKING:

@@ -1,18 +1,16 @@
 """`assistant train`: nano's recipe, one resumable command for each stage."""
 
-import errno
 import itertools
 import os
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from assistant.cli.bars import counting_bar
+from assistant.cli.mending import need_torch, told
 from assistant.errors import UserError
 
 app = typer.Typer(
@@ -292,36 +290,6 @@ def _train(stage: Any, run: Path, **options: Any) -> None:
 
         for note in train(stage, run, Options(**options)):
             typer.echo(f"assistant: {note}", err=True)
-
-
-def need_torch(*more: str) -> None:
-    """Raise `UserError` that names the extra where torch or one of `more` is not installed."""
-    for package in ("torch", *more):
-        if find_spec(package) is None:
-            raise UserError(f"training needs {package}: pip install 'assistant[train]'")
-
-
-@contextmanager
-def told(where: Path) -> Iterator[None]:
-    """Turn what a person can mend into one line: data, checkpoints, voices, a full disk."""
-    try:
-        yield
-    except (ValueError, RuntimeError) as error:
-        if "PytorchStreamWriter" in str(error) or "unexpected pos" in str(error):
-            raise UserError(
-                f"{where}: the checkpoint could not be written; is the disk full?"
-            ) from error
-        if not type(error).__module__.startswith("engines."):
-            raise
-        raise UserError(str(error)) from error
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise UserError(
-                f"{where}: the disk is full; free some space and run it again"
-            ) from error
-        if error.filename is None:
-            raise
-        raise UserError(f"{error.filename}: {error.strerror}") from error
 
 
 def _show_steps(steps: Iterator[Any]) -> None:

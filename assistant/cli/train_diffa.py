@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from assistant.cli.train import ConfigOption, HoursOption, StepsOption, need_torch, told
+from assistant.cli.mending import need_torch, told
+from assistant.cli.train import ConfigOption, HoursOption, StepsOption
 from assistant.errors import UserError
 
 app = typer.Typer(

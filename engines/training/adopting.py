@@ -19,8 +19,9 @@ from engines.checkpoints import Checkpoint
 from engines.export import export_encoder, export_lm
 from engines.nano_model import Nano
 from engines.training.encoder import CtcEncoder
-from engines.training.loop import Optimisers, save
+from engines.training.optimisers import Optimisers
 from engines.training.preparation import TOKENIZER
+from engines.training.saving import save
 
 _FOLDED = "layer_weights"
 

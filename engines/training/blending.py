@@ -10,9 +10,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from engines.training.loop import Optimisers, load_weights, save
+from engines.training.optimisers import Optimisers
 from engines.training.recipe import fresh_speller
 from engines.training.runs import read_left
+from engines.training.saving import load_weights, save
 
 UNBLENDED = "encoder.unblended.pt"
 """What the run's encoder was before, so that another share can be tried."""

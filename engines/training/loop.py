@@ -6,27 +6,28 @@ where its last checkpoint stood.
 
 import json
 import math
-import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, Self, TextIO
 
 import torch
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from engines.training.optimisers import Optimisers
+from engines.training.saving import resume, save
+
 Device = Literal["auto", "cpu", "cuda"]
 
+LOG_EVERY = 20
+"""Steps between two lines of the log."""
 HOPELESS = 50
 """So many steps in a row without a finite gradient, and none will come."""
-
-
-class CheckpointMismatchError(ValueError):
-    """A checkpoint that belongs to another model or another stage."""
 
 
 class DivergedError(ValueError):
@@ -75,63 +76,6 @@ class _Steps(Dataset[dict[str, Any]]):
         return self._batches.batch(self._steps[index])
 
 
-class Optimisers:
-    """Muon for the hidden matrices, AdamW for embeddings, norms, biases and convolutions.
-
-    Source: Jordan et al. 2024; the rates are matched to AdamW's as in arXiv 2502.16982.
-    """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        weight_decay: float = 0.01,
-        shares: Mapping[str, float] = MappingProxyType({}),
-    ) -> None:
-        """Parameters whose names begin with a key of `shares` move at that share of the rate.
-
-        Those were trained before, with AdamW, which is what they go on with.
-        """
-        moving = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
-        if not moving:
-            raise ValueError("nothing to train: every parameter is frozen")
-        new = [(n, p) for n, p in moving if not n.startswith(tuple(shares))]
-        hidden = [p for n, p in new if p.ndim == 2 and not _is_edge(n)]
-        rest = [p for n, p in new if p.ndim != 2 or _is_edge(n)]
-        self.all: list[torch.optim.Optimizer] = []
-        for prefix, share in shares.items():
-            group = {"params": [p for n, p in moving if n.startswith(prefix)], "share": share}
-            slow = torch.optim.AdamW([group], betas=(0.9, 0.98), weight_decay=weight_decay)
-            self.all.append(slow)
-        if rest:
-            adam = torch.optim.AdamW(rest, betas=(0.9, 0.98), weight_decay=weight_decay)
-            self.all.append(adam)
-        if hidden:
-            muon = torch.optim.Muon(
-                hidden, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
-            )
-            self.all.append(muon)
-        self.parameters = [p for _, p in moving]
-
-    def step(self, rate: float, clip: float = 1.0) -> float:
-        """Apply the gradients at learning rate `rate`; returns their norm before clipping.
-
-        Gradients that are no numbers move nothing: they would spoil every weight for good.
-        """
-        norm = float(nn.utils.clip_grad_norm_(self.parameters, clip))
-        for optimiser in self.all:
-            for group in optimiser.param_groups:
-                group["lr"] = rate * group.get("share", 1.0)
-            if math.isfinite(norm):
-                optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
-        return norm
-
-
-def _is_edge(name: str) -> bool:
-    """Embeddings and output heads, whose rows are words and not directions."""
-    return any(part in name for part in ("wte", "transformer.ff_out", "head", "queries", "prompts"))
-
-
 def run(  # noqa: PLR0917 - what is trained, on what, how, and where to
     stage: str,
     model: nn.Module,
@@ -157,7 +101,7 @@ def run(  # noqa: PLR0917 - what is trained, on what, how, and where to
     folder.mkdir(parents=True, exist_ok=True)
     optimisers = Optimisers(model.to(device), shares=shares)
     path = folder / f"{stage}.pt"
-    first = _resume(path, stage, model, optimisers)
+    first = resume(path, stage, model, optimisers)
     loader = DataLoader(
         _Steps(batches, range(first, schedule.steps)),
         batch_size=None,
@@ -165,11 +109,9 @@ def run(  # noqa: PLR0917 - what is trained, on what, how, and where to
         prefetch_factor=6 if workers == 1 else 3,
         worker_init_fn=_one_thread,
     )
-    started, seconds, step, lost = time.monotonic(), 0.0, first, _Lost()
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns) as bar, (folder / f"{stage}.jsonl").open("a") as log:
-        task = bar.add_task(stage, total=schedule.steps, completed=first)
-        model.train()
+    lost = _Lost()
+    model.train()
+    with _Journal.of(stage, folder, range(first, schedule.steps)) as journal:
         for step, batch in enumerate(loader, first):
             rate = schedule.rate(step)
             torch.manual_seed(step)  # dropout is the same after a resume
@@ -182,18 +124,10 @@ def run(  # noqa: PLR0917 - what is trained, on what, how, and where to
                     f"{stage}: no finite gradient in {HOPELESS} steps; lower "
                     f"schedule.learning_rate in {folder / stage}.toml and run it again"
                 )
-            seconds += batch.get("seconds", 0.0)
-            elapsed = time.monotonic() - started
-            if step % 20 == 0:
-                row = {name: round(float(value.detach()), 4) for name, value in scalars.items()}
-                speed = round(seconds / elapsed, 1)
-                row |= {"step": step, "rate": round(rate, 6), "norm": round(norm, 2)}
-                row |= {"audio_s_per_s": speed, "s": round(elapsed)}
-                row |= {"lost": lost.steps} if lost.steps else {}
-                log.write(json.dumps(row) + "\n")
-                log.flush()
-                bar.update(task, completed=step + 1, description=_told(stage, row, rate))
-            out_of_time = until_s is not None and elapsed > until_s
+            journal.heard_s += batch.get("seconds", 0.0)
+            if step % LOG_EVERY == 0:
+                journal.note(step, scalars, rate=rate, norm=norm, lost=lost.steps)
+            out_of_time = until_s is not None and journal.elapsed_s > until_s
             if (step + 1) % save_every == 0 or step + 1 == schedule.steps or out_of_time:
                 save(path, stage, model, optimisers, step + 1)
             if out_of_time:
@@ -215,7 +149,43 @@ class _Lost:
         return self.in_a_row < HOPELESS
 
 
-def _told(stage: str, row: Mapping[str, Any], rate: float) -> str:
+class _Journal:
+    """How training goes: a bar for whoever looks on, a line of JSON for the curves."""
+
+    def __init__(self, stage: str, log: TextIO, bar: Progress, steps: range) -> None:
+        self.heard_s = 0.0
+        """Audio heard so far."""
+        self._stage, self._log, self._bar = stage, log, bar
+        self._task = bar.add_task(stage, total=steps.stop, completed=steps.start)
+        self._started = time.monotonic()
+
+    @classmethod
+    @contextmanager
+    def of(cls, stage: str, folder: Path, steps: range) -> Iterator[Self]:
+        """A journal of so many steps, in `STAGE.jsonl`, behind what it holds already."""
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+        with Progress(*columns) as bar, (folder / f"{stage}.jsonl").open("a") as log:
+            yield cls(stage, log, bar, steps)
+
+    @property
+    def elapsed_s(self) -> float:
+        return time.monotonic() - self._started
+
+    def note(
+        self, step: int, scalars: Mapping[str, Tensor], *, rate: float, norm: float, lost: int
+    ) -> None:
+        elapsed_s = self.elapsed_s
+        row = {name: round(float(value.detach()), 4) for name, value in scalars.items()}
+        row |= {"step": step, "rate": round(rate, 6), "norm": round(norm, 2)}
+        row |= {"audio_s_per_s": round(self.heard_s / elapsed_s, 1), "s": round(elapsed_s)}
+        row |= {"lost": lost} if lost else {}
+        self._log.write(json.dumps(row) + "\n")
+        self._log.flush()
+        described = _described(self._stage, row, rate)
+        self._bar.update(self._task, completed=step + 1, description=described)
+
+
+def _described(stage: str, row: Mapping[str, Any], rate: float) -> str:
     speed = row["audio_s_per_s"] / 3600
     heard = f" {speed:.3g} h of audio/s" if speed else ""
     lost = f" ({row['lost']} steps without a finite gradient)" if "lost" in row else ""
@@ -243,43 +213,3 @@ def choose(device: Device) -> Literal["cpu", "cuda"]:
             "no GPU that this torch can use: give --device cpu, or install torch with CUDA"
         )
     return device
-
-
-def save(path: Path, stage: str, model: nn.Module, optimisers: Optimisers, step: int) -> None:
-    """Write a checkpoint in one move: a kill or a crash leaves the old one or the new one."""
-    state = {
-        "stage": stage,
-        "step": step,
-        "model": model.state_dict(),
-        "optimisers": [o.state_dict() for o in optimisers.all],
-    }
-    half = path.with_suffix(".half")
-    try:
-        with half.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(half, path)
-    finally:
-        half.unlink(missing_ok=True)
-
-
-def _resume(path: Path, stage: str, model: nn.Module, optimisers: Optimisers) -> int:
-    if not path.exists():
-        return 0
-    state = torch.load(path, weights_only=True, map_location="cpu")
-    if state["stage"] != stage:
-        raise CheckpointMismatchError(f"{path} is a checkpoint of stage {state['stage']}")
-    load_weights(model, state["model"], path)
-    for optimiser, saved in zip(optimisers.all, state["optimisers"], strict=True):
-        optimiser.load_state_dict(saved)
-    return int(state["step"])
-
-
-def load_weights(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
-    """Load weights that must fit exactly; the error names the first that does not."""
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        first = str(error).splitlines()[1].strip()
-        raise CheckpointMismatchError(f"{path} is of another shape: {first}") from error

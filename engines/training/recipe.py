@@ -36,6 +36,7 @@ from engines.training.runs import (
     read_weights,
     under,
 )
+from engines.training.saving import load_weights
 from engines.training.sounds import SIZE, SOUNDS, learn
 from engines.training.stages import (
     InstructionBatches,
@@ -273,7 +274,7 @@ def _begin(stage: Stage, run: Path, model: Nano) -> None:
         return
     path = run / "align.pt"
     left = read_left(path, "align")
-    loop.load_weights(model, left["model"], path)
+    load_weights(model, left["model"], path)
     if left["step"] == 0:  # adopted: what was taught since is in its own stages
         _speller_and_lm(run, model)
 
@@ -282,10 +283,10 @@ def _speller_and_lm(run: Path, model: Nano) -> None:
     """Give `model` what the stages `encoder` and `lm` left."""
     path = run / "encoder.pt"
     speller = read_weights(path, "encoder")
-    loop.load_weights(model.speech.encoder, under("encoder.", speller), path)
-    loop.load_weights(model.speech.spelling, under("head.", speller), path)
+    load_weights(model.speech.encoder, under("encoder.", speller), path)
+    load_weights(model.speech.spelling, under("head.", speller), path)
     path = run / "lm.pt"
-    loop.load_weights(model.lm, read_weights(path, "lm"), path)
+    load_weights(model.lm, read_weights(path, "lm"), path)
 
 
 def assemble(run: Path) -> tuple[Nano, Stage]:
@@ -295,5 +296,5 @@ def assemble(run: Path) -> tuple[Nano, Stage]:
     weights = read_weights(path, stage)
     adapters = configs.read(AdapterStage, configs.path_of(stage, run)).adapters
     model = Nano(_shape(run, adapters))
-    loop.load_weights(model, weights, path)
+    load_weights(model, weights, path)
     return model.eval(), stage

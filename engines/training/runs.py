@@ -15,8 +15,8 @@ from engines.training.augment import Augmentation
 from engines.training.batches import Mixture
 from engines.training.corpus import Corpus, CorpusError, hours
 from engines.training.lm import Pair
-from engines.training.loop import CheckpointMismatchError
 from engines.training.preparation import HUMAN, LABELLED, PAIRS, SPEECH, TOKENIZER, WORDS
+from engines.training.saving import CheckpointMismatchError
 from engines.training.text import read_jsonl
 
 Stage = Literal["encoder", "lm", "align", "instruct"]

@@ -25,10 +25,10 @@ from engines.training import configs
 from engines.training.corpus import Clip, Corpus, CorpusError, CorpusWriter
 from engines.training.drafts import Draft
 from engines.training.encoder import CtcEncoder
-from engines.training.loop import load_weights
 from engines.training.preparation import HUMAN, SPLICED, Step
 from engines.training.recipe import EncoderStage
 from engines.training.runs import read_tokenizer, read_weights, under
+from engines.training.saving import load_weights
 from engines.training.shipping import LONGEST_S
 from engines.training.vocabulary import special_ids
 

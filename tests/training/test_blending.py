@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from engines.training.blending import UNBLENDED, blend
-from engines.training.loop import CheckpointMismatchError
 from engines.training.recipe import Options, train
 from engines.training.runs import RunError, read_state
+from engines.training.saving import CheckpointMismatchError
 
 
 @pytest.fixture

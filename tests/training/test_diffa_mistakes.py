@@ -15,8 +15,8 @@ from engines.training.diffa import recipe  # noqa: E402
 from engines.training.diffa.pairs import PairsError  # noqa: E402
 from engines.training.diffa.processes import Team  # noqa: E402
 from engines.training.diffa.recipe import train  # noqa: E402
-from engines.training.loop import CheckpointMismatchError  # noqa: E402
 from engines.training.runs import RunError  # noqa: E402
+from engines.training.saving import CheckpointMismatchError  # noqa: E402
 from tests.engines.published import diffa_tensors, write_diffa  # noqa: E402
 from tests.training.diffa import STAGES, options, sources, write_pairs  # noqa: E402
 

@@ -10,14 +10,15 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from engines.training import loop  # noqa: E402
+from engines.training import loop, saving  # noqa: E402
 from engines.training.batches import Mixture, SpeechBatches  # noqa: E402
 from engines.training.configs import ConfigError, path_of, read  # noqa: E402
 from engines.training.corpus import Corpus, CorpusError  # noqa: E402
 from engines.training.encoder import disagreement  # noqa: E402
-from engines.training.loop import CheckpointMismatchError  # noqa: E402
+from engines.training.optimisers import Optimisers  # noqa: E402
 from engines.training.recipe import EncoderStage, Options, assemble, train  # noqa: E402
 from engines.training.runs import RunError, mixture, read_state, read_tokenizer  # noqa: E402
+from engines.training.saving import CheckpointMismatchError  # noqa: E402
 
 ONCE = Options(threads=1)
 NO_TIME = Options(threads=1, hours=0.0)
@@ -114,22 +115,25 @@ def test_losses_that_stay_no_numbers_end_the_run_with_the_remedy(tmp_path):
 def test_a_full_disk_leaves_the_checkpoint_before_and_no_half_of_one(tmp_path, monkeypatch):
     model = torch.nn.Linear(3, 2)
     path = tmp_path / "test.pt"
-    loop.save(path, "test", model, loop.Optimisers(model), 1)
+    saving.save(path, "test", model, Optimisers(model), 1)
 
     def full(_descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(loop.os, "fsync", full)
+    monkeypatch.setattr(saving.os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        loop.save(path, "test", model, loop.Optimisers(model), 2)
+        saving.save(path, "test", model, Optimisers(model), 2)
     assert read_state(path)["step"] == 1
     assert [each.name for each in tmp_path.iterdir()] == ["test.pt"]
 
 
 def test_the_bar_tells_loss_rate_and_hours_of_audio():
     row = {"loss": 1.5, "audio_s_per_s": 90.0}
-    assert loop._told("encoder", row, 1e-3) == "encoder loss 1.500 rate 1.0e-03 0.025 h of audio/s"
-    told = loop._told("lm", {"loss": 1.5, "audio_s_per_s": 0.0, "lost": 2}, 1e-3)
+    assert (
+        loop._described("encoder", row, 1e-3)
+        == "encoder loss 1.500 rate 1.0e-03 0.025 h of audio/s"
+    )
+    told = loop._described("lm", {"loss": 1.5, "audio_s_per_s": 0.0, "lost": 2}, 1e-3)
     assert told == "lm loss 1.500 rate 1.0e-03 (2 steps without a finite gradient)"
 
 

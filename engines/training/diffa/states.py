@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from engines.checkpoints import CheckpointError
 from engines.published import Diffa
 from engines.training.diffa.model import whisper_name
-from engines.training.loop import CheckpointMismatchError
 from engines.training.runs import read_state
+from engines.training.saving import CheckpointMismatchError
 
 
 @dataclass(frozen=True, slots=True)
