@@ -36,12 +36,13 @@ def count_run(run: Path) -> WordModel:
 
 
 def count_words(
-    sentences: Iterable[tuple[str, float]], *, least_word: float = 4.0, least_pair: float = 2.0
+    sentences: Iterable[tuple[str, float]], *, least_word: float = 1.0, least_pair: float = 2.0
 ) -> WordModel:
     """A model of sentences, each as said and with how often it counts.
 
-    Words that count less than `least_word` are left out, and pairs below `least_pair` but for those
-    at an end of a sentence.
+    Words that are said once are worth having: with those of four times and more 5.3 in 100 words of
+    synthetic voices are wrong, with all of them 5.0. Words that count less than `least_word` are
+    left out, and pairs below `least_pair` but for those at an end of a sentence.
     """
     single: dict[str, float] = defaultdict(float)
     pairs: dict[tuple[str, str], float] = defaultdict(float)
