@@ -74,8 +74,7 @@ class Microphone:
     PortAudio's callback fills a ring of `buffer_ms`; when nobody reads, the oldest chunk is
     dropped and counted. When no sound came for `stall_ms`, or no first one for `FIRST_SOUND_S`, the
     audio system is closed and initialised anew, off the event loop, with jittered back-off, for as
-    long as it takes.
-    `on_status` is called on the event loop.
+    long as it takes. `on_status` is called on the event loop.
     """
 
     live = True

@@ -72,6 +72,9 @@ class Rig:
     async def opened(self, times: int = 1) -> None:
         await self.until(lambda: sum(isinstance(item, Opened) for item in self.told) >= times)
 
+    async def retrying(self) -> None:
+        await self.until(lambda: isinstance(self.told[-1], Retrying))
+
     async def hear(self, count: int) -> np.ndarray:
         heard: list[np.ndarray] = []
         async for frame in self.microphone.frames():
@@ -127,7 +130,7 @@ async def test_a_stall_is_noticed_in_time_and_the_device_is_opened_again(rig: Ri
         await rig.clock.advance(0.9)
         assert len(rig.told) == 1
         await rig.clock.advance(0.11)
-        await rig.until(lambda: isinstance(rig.told[-1], Retrying))
+        await rig.retrying()
         assert isinstance(rig.told[1], Lost)
         assert "gave no sound for 1 s" in rig.microphone.describe()
         assert rig.driver.opened[0].closed
@@ -149,12 +152,12 @@ async def test_it_waits_for_a_device_that_is_plugged_in_later():
             await rig.clock.advance(11)
             await rig.until(lambda before=before: len(rig.told) > before)
         rig.driver.devices = [STEREO]
-        await rig.until(lambda: isinstance(rig.told[-1], Retrying))
+        await rig.retrying()
         await settle()
         await rig.clock.advance(11)
         await rig.until(lambda: "no microphone matches 'usb'" in rig.microphone.describe())
         rig.driver.devices.append(MONO)
-        await rig.until(lambda: isinstance(rig.told[-1], Retrying))
+        await rig.retrying()
         await settle()
         await rig.clock.advance(11)
         await rig.opened()
@@ -172,7 +175,7 @@ async def test_a_device_may_take_longer_to_give_its_first_sound_than_to_stall(ri
         await rig.clock.advance(0.9)
         assert len(rig.told) == 1
         await rig.clock.advance(0.11)
-        await rig.until(lambda: isinstance(rig.told[-1], Retrying))
+        await rig.retrying()
         assert "gave no sound for 1 s" in rig.microphone.describe()
 
 
@@ -180,7 +183,7 @@ async def test_a_device_that_never_gives_a_sound_is_opened_again(rig: Rig):
     async with rig.microphone:
         await rig.opened()
         await rig.clock.advance(3.01)
-        await rig.until(lambda: isinstance(rig.told[-1], Retrying))
+        await rig.retrying()
         assert "gave no sound for 3 s" in rig.microphone.describe()
 
 
@@ -189,7 +192,7 @@ async def test_late_sound_of_a_lost_device_is_not_heard(rig: Rig):
         await rig.opened()
         late = rig.driver.callbacks[0]
         await rig.clock.advance(3.01)
-        await rig.until(lambda: isinstance(rig.told[-1], Retrying))
+        await rig.retrying()
         await settle()
         await rig.clock.advance(0.51)
         await rig.opened(2)
