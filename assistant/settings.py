@@ -50,7 +50,7 @@ class AudioSettings(Section):
     buffer_ms: int = Field(default=2000, ge=100, le=60_000)
     """Sound kept while the assistant is busy; older sound is dropped and counted."""
     stall_ms: int = Field(default=1000, ge=200, le=60_000)
-    """A microphone that gives nothing for this long is opened again; its first sound may take 3 s."""
+    """A microphone that gives nothing for so long is opened again; its first sound may take 3 s."""
 
 
 class VadSettings(Section):
