@@ -148,8 +148,8 @@ def _turns(settings: Settings, turns: int) -> Iterator[Measure]:
     slowest = sorted(totals)[min(turns - 1, round(0.95 * turns))]
     yield Measure("end of speech to reply, p50", statistics.median(totals), "ms", 250.0)
     yield Measure("end of speech to reply, p95", slowest, "ms", None)
-    yield Measure("encode, p50", statistics.median(encodes), "ms", None)
-    yield Measure("decode, p50", statistics.median(decodes), "ms", None)
+    yield Measure("encode, p50", statistics.median(encodes), "ms", 25.0)
+    yield Measure("decode, p50", statistics.median(decodes), "ms", 90.0)
 
 
 def _turn(mind: Mind, intents: Intents, audio: NDArray[np.int16]) -> tuple[float, float, float]:

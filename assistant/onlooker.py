@@ -10,6 +10,7 @@ from typing import Any
 
 import aiomqtt
 import numpy as np
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -152,9 +153,10 @@ class Onlooker:
             return
         width = min(self.console.width, _WIDEST)
         title = "\nWhat was heard, and what was answered (times in ms)"
-        table = Table(title=title, title_justify="left")
-        for heading, ratio in (("heard", 5), ("intent", 3), ("reply", 5)):
-            table.add_column(heading, overflow="fold", ratio=ratio)
+        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        table.add_column("heard", overflow="fold", ratio=1)
+        table.add_column("intent", overflow="ellipsis", no_wrap=True, max_width=20)
+        table.add_column("reply", overflow="fold", ratio=1)
         for heading in ("passes", "encode", "decode", "total"):
             table.add_column(heading, justify="right")
         for reply in self.replies:

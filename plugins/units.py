@@ -19,7 +19,7 @@ _UNITS = {
     "temperature": ("degree celsius", "degree fahrenheit", "kelvin"),
 }
 _KINDS = {unit: kind for kind, units in _UNITS.items() for unit in units}
-_LATER_S = 15.0  # when the start, which is in a hurry, is over
+_LATER_S = 8.0  # when the start, which is in a hurry, is over
 _PLURALS = {"foot": "feet", "inch": "inches", "stone": "stone", "kelvin": "kelvin"}
 _OTHERS = {
     "metre": ["m"],

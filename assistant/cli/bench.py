@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -178,9 +179,24 @@ def _show(report: dict[str, Any]) -> None:
         f"{report['bandwidth_gb_per_s']:.0f} GB/s",
         highlight=False,
     )
-    first, *_ = report["rows"]
-    table = Table(*(name.replace("_", " ") for name in first))
+    # every figure has to be readable in a terminal of 80 columns, and where there is none
+    table = Table(box=box.SIMPLE_HEAD, padding=0)
+    table.add_column("mode", no_wrap=True)
+    for heading, _, _ in _FIGURES:
+        table.add_column(heading, justify="right")
     for row in report["rows"]:
-        cells = (f"{cell:,.1f}" if isinstance(cell, float) else str(cell) for cell in row.values())
-        table.add_row(*cells)
+        table.add_row(row["mode"], *(f"{row[name]:{form}}" for _, name, form in _FIGURES))
     console.print(table)
+
+
+_FIGURES = [
+    ("batch", "batch", "d"),
+    ("passes", "passes", "d"),
+    ("ms a\npass", "ms_per_pass", ",.1f"),
+    ("median", "ms_median_pass", ",.1f"),
+    ("tokens\na second", "tokens_per_s", ",.1f"),
+    ("×\nreference", "vs_reference", ".1f"),
+    ("× left\nto\nright", "vs_autoregressive", ".2f"),
+    ("peak\nMB", "peak_mb", ",.0f"),
+]
+"""Heading, name in the report and format of what is shown of each way of decoding."""
