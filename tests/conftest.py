@@ -9,7 +9,7 @@ import pytest
 from tests.support.broker import Mosquitto
 from tests.support.pulse import MISSING, Pulse
 
-# torch and its exporter make millions of objects, and searching them all for garbage again and again
+# torch and its exporter make millions of objects, and searching all of them for garbage so often
 # takes a seventh of the time
 gc.set_threshold(20_000, 20, 50)
 

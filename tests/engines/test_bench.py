@@ -5,6 +5,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from assistant.cli import bench
 from assistant.cli.bench import app
 from assistant.errors import UserError
 from engines.benchmark import decode
@@ -96,6 +97,18 @@ def test_a_picture_places_more_tokens_a_second_higher(report):
     assert len(heights) == len(rows)
     assert heights == sorted(heights, reverse=True)
     assert len(set(heights)) == len(rows)
+
+
+def test_the_figures_of_a_large_model_are_whole_in_a_narrow_terminal(report, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    large = {"batch": 16, "ms_per_pass": 1150.9, "ms_median_pass": 1150.7, "peak_mb": 155_163.2}
+    rows = [row | large | {"tokens_per_s": 1_510.3} for row in report["rows"]]
+    bench._show(report | {"rows": rows})
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "…" not in shown
+    for figure in ("autoregressive", "1,150.9", "1,150.7", "1,510.3", "155,163"):
+        assert figure in shown
 
 
 @pytest.mark.parametrize(
