@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from engines.evaluation.samples import Audio, ManifestError, Noise, Sample, heard
+from engines.evaluation.spelling import in_one_spelling
 from engines.evaluation.verdicts import Verdict, summary
-from engines.training.text import spoken
 
 NONE = "out of domain"
 
@@ -71,7 +71,7 @@ def is_right(reading: Reading, label: Mapping[str, Any]) -> bool:
 
 
 def same(ours: Any, theirs: Any) -> bool:
-    """Whether two values are said alike: 5, 5.0, "5" and "five" are."""
+    """Whether two values are said alike: 5, 5.0, "5" and "five" are, "grey" and "gray" too."""
     if isinstance(ours, list | tuple) and isinstance(theirs, list | tuple):
         return len(ours) == len(theirs) and all(map(same, ours, theirs))
     return ours == theirs or _said(ours) == _said(theirs)
@@ -79,7 +79,7 @@ def same(ours: Any, theirs: Any) -> bool:
 
 def _said(value: Any) -> str:
     text = f"{value:g}" if isinstance(value, float) else str(value)
-    return spoken(text) or text.strip().lower()
+    return in_one_spelling(text) or text.strip().lower()
 
 
 def _mistake(label: Mapping[str, Any], reading: Reading) -> dict[str, Any]:

@@ -115,6 +115,7 @@ def test_values_are_compared_as_they_are_said():
     assert same("Living Room", "living room")
     assert same([1, "two"], ["one", 2])
     assert same("07:30", "07:30")
+    assert same("grey", "gray")
     assert not same("kitchen", "bedroom")
 
 
