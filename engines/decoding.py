@@ -60,6 +60,7 @@ class _Response:
         self.passes_of = [0] * schedule.blocks
         self.masks_of = [self._masked(block).size for block in range(schedule.blocks)]
         self.computed = -self.context_length  # keys and values before it are final
+        self.fresh = -1  # the block whose first pass computed all there is
         self.state = backend.admit(request.context, schedule)
 
     def _span(self, block: int) -> tuple[int, int]:
@@ -96,12 +97,13 @@ class _Response:
         match self.schedule.cache:
             case "exact":
                 begin, self.computed = self.computed, start
-            case "prefix" if self.passes_of[self.block]:
+            case "prefix" if self.fresh == self.block:
                 begin, stop = start, len(self.tokens)
-            case "dual" if self.passes_of[self.block]:
+            case "dual" if self.fresh == self.block:
                 begin = start
             case _:
                 begin, stop = -self.context_length, len(self.tokens)
+                self.fresh = self.block
         # a full pass also returns to masks that blocks out of patience left behind
         blocks = [*range(self.block), *window] if begin < 0 else window
         active = np.concatenate([self._masked(block) for block in blocks])
@@ -119,7 +121,8 @@ class _Response:
         active = {self.block} | {
             block for block in blocks if self._committed(block - 1, self.schedule.activation)
         }
-        least = 0 if isinstance(self.schedule.rule, Steps) else 1
+        fixed = isinstance(self.schedule.rule, Steps)
+        least = 0 if fixed else 1
         for block in blocks:
             mine = np.flatnonzero(block_of == block)
             mine = mine[np.argsort(-sureness[mine], kind="stable")]
@@ -128,7 +131,8 @@ class _Response:
             chosen = mine[: max(granted, least * (block in active))]
             self.tokens[query.active[chosen]] = proposal.tokens[chosen]
             self.log_probability[query.active[chosen]] = proposal.log_probability[chosen]
-            self.passes_of[block] += 1
+            # a block that is looked at in vain keeps its patience for when its turn comes
+            self.passes_of[block] += fixed or block == self.block or chosen.size > 0
         self.passes += 1
 
     def _sureness(self, proposal: Proposal) -> Floats:
@@ -220,7 +224,14 @@ class Decoder:
     def _admit(self) -> list[BlockEvent]:
         events: list[BlockEvent] = []
         while self._waiting and len(self._running) < self._batch:
-            response = _Response(*self._waiting.popleft(), self._backend)
+            entry = self._waiting.popleft()
+            try:
+                response = _Response(*entry, self._backend)
+            except Exception:
+                if not events:
+                    raise
+                self._waiting.appendleft(entry)  # what is finished is told first
+                break
             self._running.append(response)
             events += self._collect(response)  # a template may leave nothing to decide
         return events

@@ -114,8 +114,9 @@ def _llada_config(folder: Path) -> LLaDAConfig:
     for name, published in AS_PUBLISHED.items():
         if (value := raw.get(name)) not in (None, published):
             raise CheckpointError(f"{path}: {name} is {value!r}; LLaDA-8B's is {published!r}")
-    if not raw.get("mlp_hidden_size") and isinstance(raw.get("mlp_ratio"), int):
-        raw["mlp_hidden_size"] = raw["mlp_ratio"] * raw.get("d_model", 0)
+    ratio, width = raw.get("mlp_ratio"), raw.get("d_model")
+    if not raw.get("mlp_hidden_size") and isinstance(ratio, int) and isinstance(width, int):
+        raw["mlp_hidden_size"] = ratio * width
     return pick_config(LLaDAConfig, raw, path)
 
 
@@ -159,26 +160,25 @@ def read_diffa(folder: Path, whisper: Path) -> Diffa:
     lora = take_lora(tensors)
     semantic, acoustic = part(tensors, "semantic_connector."), part(tensors, "acoustic_connector.")
     taps = _taps(raw, folder, encoder.config.encoder_layers)
-    try:
-        shape, prompts = semantic["conv.2.weight"].shape, tensors.pop(STAGE_1_PROMPTS)
-        d_model = prompts.shape[1]
-        weights = acoustic["layer_weights"].shape
-        ff = acoustic["qformer.layer.0.intermediate.dense.bias"].shape[0]
-    except KeyError as error:
-        raise CheckpointError(f"{folder}: tensor {error} is missing; download it again") from error
+    hidden, width, _ = _shape(semantic, "conv.2.weight", 3, folder)
+    d_model, _ = _shape(semantic, "linear_connector.2.weight", 2, folder)
+    queries, mixed = _shape(acoustic, "layer_weights", 2, folder)
+    (ff,) = _shape(acoustic, "qformer.layer.0.intermediate.dense.bias", 1, folder)
+    prompts = _prompts(tensors, d_model, folder)
+    _check_uniform(semantic | {STAGE_1_PROMPTS: prompts}, folder, "")
     if tensors:
         raise CheckpointError(f"{folder}: unknown tensor {next(iter(tensors))}; not a DIFFA file")
-    if weights[1] != len(taps):
-        raise CheckpointError(f"{folder}: mixes {weights[1]} states, its config taps {len(taps)}")
+    if mixed != len(taps):
+        raise CheckpointError(f"{folder}: mixes {mixed} states, its config taps {len(taps)}")
     model = Diffa(
         encoder,
-        SemanticAdapter(shape[1], d_model, hidden=shape[0]),
+        SemanticAdapter(width, d_model, hidden=hidden),
         AcousticAdapter(
-            shape[1],
+            width,
             d_model,
             taps=len(taps),
-            queries=weights[0],
-            layers=1 + max(_numbers(acoustic, "qformer.layer.")),
+            queries=queries,
+            layers=_layers(acoustic, folder),
             heads=encoder.config.encoder_attention_heads,
             ff=ff,
         ),
@@ -201,8 +201,36 @@ def _taps(raw: Mapping[str, Any], folder: Path, layers: int) -> tuple[int, ...]:
     return TAPS[name]
 
 
-def _numbers(tensors: Tensors, prefix: str) -> list[int]:
-    return [int(n.removeprefix(prefix).split(".")[0]) for n in tensors if n.startswith(prefix)]
+def _shape(tensors: Tensors, name: str, dimensions: int, folder: Path) -> torch.Size:
+    """The shape of a tensor that others' shapes follow from; raises `CheckpointError`."""
+    if name not in tensors:
+        raise CheckpointError(f"{folder}: tensor {name} is missing; download it again")
+    shape = tensors[name].shape
+    if len(shape) != dimensions:
+        raise CheckpointError(
+            f"{folder}: {name} is {list(shape)}, not of {dimensions} dimensions; another model's"
+        )
+    return shape
+
+
+def _prompts(tensors: Tensors, d_model: int, folder: Path) -> Tensor:
+    """Take the prompts of stage 1 out of `tensors`."""
+    shape = _shape(tensors, STAGE_1_PROMPTS, 2, folder)
+    if shape[1] != d_model:
+        raise CheckpointError(
+            f"{folder}: {STAGE_1_PROMPTS} is {list(shape)}, not of width {d_model}; another model's"
+        )
+    return tensors.pop(STAGE_1_PROMPTS)
+
+
+def _layers(acoustic: Tensors, folder: Path) -> int:
+    """How many layers the Q-Former has; they are numbered from 0, and no number is left out."""
+    prefix = "qformer.layer."
+    named = [name.removeprefix(prefix) for name in acoustic if name.startswith(prefix)]
+    numbers = {name.split(".")[0] for name in named}
+    if odd := numbers - set(map(str, range(len(numbers)))):
+        raise CheckpointError(f"{folder}: unknown tensors {prefix}{min(odd)}; another model's")
+    return len(numbers)
 
 
 def pick_config(kind: type[Config], raw: Mapping[str, Any], path: Path) -> Config:

@@ -65,7 +65,8 @@ def quota(rule: Rule, ranked: Floats, passes: int, masks: int) -> int:
         case Exactly(tokens):
             return tokens
         case Threshold(probability):
-            return int((ranked >= np.log(probability)).sum())
+            # in double precision, as the reference: a margin of 37 there is certainty
+            return int((np.exp(ranked.astype(np.float64)) >= probability).sum())
         case Factor(factor):
             doubt = -np.expm1(ranked)
             return int(((np.arange(len(ranked)) + 2) * doubt < factor).sum())

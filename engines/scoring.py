@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -22,18 +23,23 @@ def score(
 
     Each token is weighed once, seeing the candidate's other tokens except every `stripes`th:
     a pseudo-likelihood (Salazar et al. 2020), all in one pass. A block-causal model's
-    context is computed once, in a pass of its own.
+    context is computed once, in a pass of its own; any other model sees a response as a whole, so
+    each candidate has room for itself and no more.
     """
     if not candidates:
         return []
     length = schedule.block_length
-    longest = max(len(candidate) + 1 for candidate in candidates)
-    room = replace(schedule, max_new_tokens=longest)
-    base = backend.admit(context, room)
-    states, queries = [], []
+
+    def admit(tokens: int) -> Any:
+        states.append(backend.admit(context, replace(schedule, max_new_tokens=tokens)))
+        return states[-1]
+
+    states: list[Any] = []
+    queries = []
     begin = -len(context)
     try:
         if backend.block_causal:
+            base = admit(max(len(candidate) + 1 for candidate in candidates))
             nothing = np.empty(0, dtype=np.int64)
             backend.propose([Query(base, nothing, begin, 0, nothing)])
             begin = 0
@@ -42,14 +48,17 @@ def score(
             whole = np.full(blocks * length, end_id)
             whole[: len(candidate)] = candidate
             for stripe in range(stripes):
-                states.append(backend.fork(base))
+                if backend.block_causal:
+                    states.append(backend.fork(base))
+                else:
+                    admit(len(candidate) + 1)
                 active = np.arange(stripe, len(candidate) + 1, stripes)
                 masked = whole.copy()
                 masked[active] = backend.mask_id
                 queries.append(Query(states[-1], masked, begin, len(whole), active, whole[active]))
         proposals = backend.propose(queries)
     finally:
-        for state in [base, *states]:
+        for state in states:
             backend.release(state)
     scores = [np.empty(len(candidate) + 1, dtype=np.float32) for candidate in candidates]
     for index, proposal in enumerate(proposals):

@@ -29,6 +29,9 @@ class LLaDAConfig:
             raise ValueError(f"d_model {self.d_model} is not an even number times n_heads")
         if self.n_heads % self.kv_heads:
             raise ValueError(f"n_heads {self.n_heads} is no multiple of {self.kv_heads} key heads")
+        for name in ("mask_token_id", "eos_token_id"):
+            if (token := getattr(self, name)) >= self.embedding_size:
+                raise ValueError(f"{name} {token} is none of {self.embedding_size} embeddings")
 
     @property
     def head_dim(self) -> int:

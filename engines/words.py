@@ -6,7 +6,6 @@ bigram model that backs off to single words (Katz 1987), smoothed by absolute di
 Essen and Kneser 1994). The search is exact: one Viterbi pass, in numpy.
 """
 
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,8 +62,7 @@ class WordModel:
         """Read what `write` wrote; raises `WordsError` for anything else."""
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                if int(arrays["format"]) != _FORMAT:
-                    raise WordsError(f"{path}: not of format {_FORMAT}")
+                _check_format(int(arrays["format"]), path)
                 model = cls(
                     words=tuple(arrays["words"].tobytes().decode().split()),
                     alone=arrays["alone"].astype(np.float32),
@@ -73,7 +71,9 @@ class WordModel:
                     after=arrays["after"].astype(np.int64),
                     pairs=arrays["pairs"].astype(np.float32),
                 )
-        except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
+        except WordsError:
+            raise
+        except Exception as error:  # a damaged archive can raise nearly anything
             raise WordsError(f"{path}: {error}") from error
         model._check(path)
         return model
@@ -104,6 +104,11 @@ class WordModel:
             raise WordsError(f"{path}: its pairs are not in order")
         if not all(np.isfinite(each).all() for each in (self.alone, self.backoff, self.pairs)):
             raise WordsError(f"{path}: not all of its numbers are finite")
+
+
+def _check_format(number: int, path: Path) -> None:
+    if number != _FORMAT:
+        raise WordsError(f"{path}: of format {number}, not {_FORMAT}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ from engines.schedule import Floats, Schedule
 
 Ids = NDArray[np.int64]
 
+NOT_FINITE = "the sound's embeddings are not all finite numbers; is the audio?"
+
 
 class RequestError(ValueError):
     """A request that this model or backend cannot decode: one line that says why."""

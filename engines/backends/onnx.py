@@ -7,7 +7,16 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from engines.backends import Context, Ids, Proposal, Query, RequestError, gumbel, rounded_up
+from engines.backends import (
+    NOT_FINITE,
+    Context,
+    Ids,
+    Proposal,
+    Query,
+    RequestError,
+    gumbel,
+    rounded_up,
+)
 from engines.checkpoints import CheckpointError
 from engines.schedule import Floats, Schedule
 
@@ -127,6 +136,8 @@ class OnnxBackend:
         prefix = np.zeros((1, self._size), dtype=np.float32)
         if context.prefix is not None:
             prefix = np.asarray(context.prefix, dtype=np.float32)
+            if not np.isfinite(prefix).all():
+                raise RequestError(NOT_FINITE)
             audio = -1 - np.arange(len(prefix))
             prompts = [np.insert(ids, context.prefix_at, audio) for ids in prompts]
         shape = (self._layers, self._heads, length, self._head_dim)

@@ -6,7 +6,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engines.backends import Context, Proposal, Query, RequestError, gumbel, rounded_up
+from engines.backends import (
+    NOT_FINITE,
+    Context,
+    Proposal,
+    Query,
+    RequestError,
+    gumbel,
+    rounded_up,
+)
 from engines.backends.cache import KeyValues, PassView
 from engines.backends.graphs import Capture, Graphs
 from engines.backends.lanes import WHERE, Lane, State, best_of, first_row, is_special, where
@@ -61,7 +69,7 @@ class TorchBackend:
 
     @torch.inference_mode()
     def admit(self, context: Context, schedule: Schedule) -> State:
-        """Make room; raise `RequestError` for a request longer than the model's context."""
+        """Make room; raise `RequestError` for what is longer than the context, or no numbers."""
         length = len(context) + schedule.blocks * schedule.block_length
         most = self.model.config.max_sequence_length
         if length > most:
@@ -76,17 +84,24 @@ class TorchBackend:
         try:
             for _ in prompts:
                 rows.append(self.cache.take(length))  # noqa: PERF401 - those taken are given back
-        except NotEnoughMemoryError:
+            embeddings = self._embedded(prompts, context)
+        except Exception:
             self.cache.give(rows)
             raise
-        ids = torch.tensor(prompts, dtype=torch.int64, device=self.device)
-        embeddings = self.model.embed(ids)  # [rows, prompt, d]
-        if context.prefix is not None:
-            prefix = torch.as_tensor(context.prefix).to(embeddings)
-            at = context.prefix_at
-            parts = (embeddings[:, :at], prefix.expand(len(rows), -1, -1), embeddings[:, at:])
-            embeddings = torch.cat(parts, dim=1)
         return State(rows, embeddings, schedule.block_length, length, schedule.cfg_scale)
+
+    def _embedded(self, prompts: list[list[int]], context: Context) -> Tensor:
+        """Each of `prompts` with the context's prefix in its place: [prompts, length, d]."""
+        ids = torch.tensor(prompts, dtype=torch.int64, device=self.device)
+        embeddings = self.model.embed(ids)
+        if context.prefix is None:
+            return embeddings
+        prefix = torch.as_tensor(context.prefix).to(embeddings)
+        if not torch.isfinite(prefix).all():  # its keys would outlive it: nothing times NaN is NaN
+            raise RequestError(NOT_FINITE)
+        at = context.prefix_at
+        parts = (embeddings[:, :at], prefix.expand(len(prompts), -1, -1), embeddings[:, at:])
+        return torch.cat(parts, dim=1)
 
     @torch.inference_mode()
     def fork(self, state: State) -> State:

@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engines.backends import Backend, Context
+from engines.backends import Backend, Context, RequestError
 from engines.backends.torch import TorchBackend
 from engines.checkpoints import CheckpointError
 from engines.decoding import Request, decode
 from engines.features import HOP, log_mel
 from engines.files import read_tensors
 from engines.llada import LLaDA
+from engines.lora import merge_lora
 from engines.published import Diffa, read_diffa, read_llada
 from engines.schedule import Factor, Rule, Schedule, Steps, Threshold
 
@@ -72,7 +73,7 @@ def _language_model(folder: Path) -> LLaDA:
 def _llada(folder: Path, run: Callable[[LLaDA], Backend]) -> Iterator[Check]:
     model = _language_model(folder)
     backend = run(model)
-    vectors, cases = _read(folder)
+    vectors, cases = _read(folder, named="name")
     with torch.inference_mode():
         logits = model.logits(model(model.embed(vectors["forward.input_ids"])))
     yield _close("forward.logits", logits, vectors["forward.logits"], LOGITS_TOLERANCE)
@@ -84,8 +85,11 @@ def _llada(folder: Path, run: Callable[[LLaDA], Backend]) -> Iterator[Check]:
 
 def _diffa(folder: Path, llada: Path, run: Callable[[LLaDA], Backend]) -> Iterator[Check]:
     model = read_diffa(folder / "diffa", folder / "whisper")
-    backend = run(_language_model(llada))
-    vectors, cases = _read(folder)
+    lm = _language_model(llada)
+    if model.lora:
+        merge_lora(lm, model.lora, folder)
+    backend = run(lm)
+    vectors, cases = _read(folder, named="case")
     yield from _listen(model, vectors)
     for case in cases:
         prefix = vectors["stage2.speech_embeds"][0]
@@ -152,9 +156,12 @@ def _generate(
     requests = [Request(Context(tuple(prompt), prefix, at), schedule) for prompt in prompts]
     made = [list(prompt) for prompt in prompts]
     passes = np.zeros((len(prompts), blocks), dtype=int)
-    for event in decode(backend, requests, batch=len(requests)):
-        made[event.handle] += event.tokens
-        passes[event.handle, event.block :] = event.passes
+    try:
+        for event in decode(backend, requests, batch=len(requests)):
+            made[event.handle] += event.tokens
+            passes[event.handle, event.block :] = event.passes
+    except RequestError as error:
+        raise CheckpointError(f"case {name}: {error}") from error
     # the reference's rows wait for each other at the end of every block
     spent = int(np.diff(passes, axis=1, prepend=0).max(axis=0).sum())
     total, pairs = sum(map(len, wanted)), list(zip(made, wanted, strict=True))
@@ -173,17 +180,32 @@ def _rule(case: Mapping[str, Any], blocks: int) -> Rule:
     return Steps(max(1, case["steps"] // blocks))
 
 
-def _read(folder: Path) -> tuple["_Vectors", list[dict[str, Any]]]:
+def _read(folder: Path, *, named: str) -> tuple["_Vectors", list[dict[str, Any]]]:
     path = folder / "cases.json"
     try:
         cases = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path}: {error}; copy the folder again") from error
+    if not isinstance(cases, list):
+        raise CheckpointError(f"{path}: not a list of cases; copy the folder again")
     for case in cases:
-        for key in ("gen_length", "block_length"):
-            if not isinstance(case.get(key), int) or case[key] < 1:
-                raise CheckpointError(f"{path}: {key} of {case} is no number above 0")
+        if wrong := _wrong_with(case, named):
+            raise CheckpointError(f"{path}: {wrong} of {case}; copy the folder again")
     return _Vectors(folder / "vectors.safetensors"), cases
+
+
+def _wrong_with(case: Any, named: str) -> str:
+    """What makes a case none, if anything does."""
+    if not isinstance(case, dict) or not isinstance(case.get(named), str | int):
+        return f"{named} is no name"
+    by_steps = case.get("threshold") is None and case.get("factor") is None
+    for key in ("gen_length", "block_length", *(["steps"] if by_steps else [])):
+        if type(case.get(key)) is not int or case[key] < 1:
+            return f"{key} is no number above 0"
+    if case["gen_length"] % case["block_length"]:
+        return "gen_length is no multiple of block_length"
+    numbers = (case.get(key) or 0 for key in ("threshold", "factor", "cfg_scale", "audio_position"))
+    return "" if all(isinstance(each, int | float) for each in numbers) else "a number is none"
 
 
 class _Vectors(dict[str, Tensor]):

@@ -32,6 +32,12 @@ def test_a_threshold_counts_what_is_at_least_as_probable():
     assert quota(Threshold(0.9), ranked(0.99, 0.91, 0.89, 0.1), 0, 4) == 2
 
 
+def test_any_proposal_is_over_a_threshold_of_0_and_a_certain_one_over_1():
+    assert quota(Threshold(0.0), ranked(0.5, 0.1), 0, 2) == 2
+    certain = np.array([-1e-20, -1e-3], dtype=np.float32)  # 1 in double precision, and less
+    assert quota(Threshold(1.0), certain, 0, 2) == 1
+
+
 def test_the_factor_rule_takes_the_largest_group_that_is_safe_in_parallel():
     # 2 * 0.1 and 3 * 0.2 are below 1, 4 * 0.3 is not
     assert quota(Factor(1.0), ranked(0.9, 0.8, 0.7), 0, 3) == 2
@@ -196,6 +202,22 @@ def test_looking_ahead_works_with_every_cache_of_a_bidirectional_model(cache):
     assert events[-1].passes == 3
 
 
+@pytest.mark.parametrize("cache", ["prefix", "dual"])
+def test_a_block_that_was_looked_at_is_computed_with_all_the_rest_when_its_turn_comes(cache):
+    fake = FakeBackend({1: range(10, 22)}, block_causal=False)
+    schedule = Schedule(12, 4, Exactly(2), cache, lookahead=1, lookahead_from=0.5)
+    list(decode(fake, [request(schedule)]))
+    firsts = [each[0].begin for each in fake.passes]
+    assert firsts == [-2, 0, -2, -2]  # blocks 1 and 2 are done one pass after their turn came
+
+
+def test_a_block_that_was_looked_at_in_vain_is_decoded_all_the_same():
+    fake = FakeBackend({1: range(10, 42)}, {1: [0.1] * 32})
+    schedule = Schedule(32, 8, Threshold(0.9), lookahead=3, lookahead_from=0.0, activation=1.0)
+    events = list(decode(fake, [request(schedule)]))
+    assert tokens(events) == list(range(10, 42))
+
+
 def test_nothing_is_looked_at_behind_a_stop_token():
     fake = FakeBackend({1: [10, STOP, 12, 13]}, {1: [0.1, 0.9, 0.9, 0.9]})
     schedule = Schedule(4, 2, Exactly(1), lookahead=1, stop_ids=(STOP,))
@@ -227,6 +249,25 @@ def test_a_request_joins_between_passes_and_another_waits_for_room():
         made += decoder.step()
     assert [event.handle for event in made] == [0, 1, 2]
     assert [[query.state for query in each] for each in fake.passes] == [[1], [1, 2], [2, 3], [3]]
+
+
+def test_what_is_finished_is_told_before_a_request_that_cannot_be_admitted_is_refused(monkeypatch):
+    fake = FakeBackend({1: [10, 11], 2: [20, 21]})
+    decoder = Decoder(fake)
+    given = decoder.add(request(Schedule(2, 2), template=(10, 11)))
+    decoder.add(request(Schedule(2, 2), prompt=2))
+
+    def refuse(context, schedule):
+        if context.prompt[0] == 2:
+            raise MemoryError
+        return FakeBackend.admit(fake, context, schedule)
+
+    monkeypatch.setattr(fake, "admit", refuse)
+    (event,) = decoder.step()
+    assert (event.handle, event.tokens, event.last) == (given, (10, 11), True)
+    with pytest.raises(MemoryError):
+        decoder.step()
+    assert not decoder.busy
 
 
 def test_a_cancelled_request_leaves_and_the_others_go_on():

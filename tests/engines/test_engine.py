@@ -6,8 +6,10 @@ import pytest
 from typer.testing import CliRunner
 
 from assistant.cli.model import app
+from engines.backends import RequestError
 from engines.checkpoints import Checkpoint, CheckpointError, Manifest
-from engines.diffa import QUIET, Ask, Engine
+from engines.decoding import BlockEvent
+from engines.diffa import QUIET, Ask, Engine, Prefix, _Told
 from engines.features import SAMPLE_RATE_HZ
 from engines.pauses import cut
 from engines.schedule import Exactly, Schedule
@@ -88,6 +90,35 @@ def test_sound_gets_quiet_around_it_as_far_as_there_is_room(engine):
 def test_the_caller_may_choose_how_to_decode(engine):
     ask = Ask("transcribe", schedule=Schedule(4, 4, Exactly(1)))
     assert list(engine.generate([ask]))[-1].passes <= 4
+
+
+def test_a_character_that_two_blocks_share_is_told_whole():
+    pieces = {1: b"na\xc3", 2: b"\xafve ", 3: b"\xf0\x9f", 4: b"\x98\x80"}
+    told = _Told(lambda ids: b"".join(pieces[each] for each in ids).decode(errors="replace"))
+    events = [
+        BlockEvent(0, index, (index + 1,), (1.0,), 1, last=index == 3, stopped=False)
+        for index in range(4)
+    ]
+    assert [told.more(event).text for event in events] == ["na", "\u00efve ", "", "\U0001f600"]
+
+
+def test_half_a_character_at_the_very_end_is_told_as_what_it_is():
+    told = _Told(lambda _: "na\ufffd")
+    assert told.more(BlockEvent(0, 0, (1,), (1.0,), 1, last=True, stopped=False)).text == "na\ufffd"
+
+
+@pytest.mark.parametrize("sample", [np.nan, np.inf])
+def test_samples_that_are_no_numbers_are_refused(engine, sample):
+    sound = np.zeros(16_000, np.float32)
+    sound[100] = sample
+    with pytest.raises(RequestError, match="not finite numbers"):
+        engine.encode(sound)
+
+
+def test_embeddings_that_are_no_numbers_are_refused(engine):
+    prefix = Prefix(np.full((3, 32), np.nan, np.float32), 1.0)
+    with pytest.raises(RequestError, match="not all finite"):
+        list(engine.generate([Ask("transcribe", prefix)]))
 
 
 def test_nothing_is_decoded_once_cancelled(engine):

@@ -155,6 +155,31 @@ def test_a_vector_that_is_not_there_is_named(llada):
         list(verify(llada))
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": None}, "name is no name"),
+        ({"gen_length": 8}, "gen_length is no multiple of block_length"),
+        ({"block_length": 0}, "block_length is no number above 0"),
+        ({"steps": None}, "steps is no number above 0"),
+        ({"steps": None, "threshold": "0.9"}, "a number is none"),
+        ({"gen_length": 2**20, "block_length": 2**20}, "1048599 positions asked for"),
+    ],
+)
+def test_a_case_that_is_none_is_refused_in_one_line(llada, change, message):
+    case = json.loads((llada / "cases.json").read_text())[0] | change
+    (llada / "cases.json").write_text(json.dumps([case]))
+    with pytest.raises(CheckpointError, match=message):
+        list(verify(llada))
+
+
+@pytest.mark.parametrize("cases", [{"a": 1}, [1], None])
+def test_cases_that_are_no_list_of_cases_are_refused(llada, cases):
+    (llada / "cases.json").write_text(json.dumps(cases))
+    with pytest.raises(CheckpointError, match=r"cases\.json"):
+        list(verify(llada))
+
+
 def test_vectors_that_are_longer_than_the_model_s_context_are_run_as_the_reference_ran_them(llada):
     config = json.loads((llada / "config.json").read_text())
     (llada / "config.json").write_text(json.dumps(config | {"max_sequence_length": 64}))

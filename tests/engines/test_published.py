@@ -156,6 +156,39 @@ def test_a_missing_tensor_of_the_adapters_is_named(tmp_path, drop):
     assert f"tensor {drop} is missing" in said
 
 
+PROMPTS = "trainable_prompts.weight"
+WEIGHTS = "acoustic_connector.layer_weights"
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        (PROMPTS, lambda t: t.long(), f"{PROMPTS} is torch.int64"),
+        (PROMPTS, lambda t: t.bfloat16(), f"{PROMPTS} is torch.bfloat16"),
+        (PROMPTS, torch.flatten, "not of 2 dimensions"),
+        (PROMPTS, lambda t: t[:, :7].clone(), f"{PROMPTS} is [20, 7], not of width 32"),
+        (WEIGHTS, torch.flatten, "layer_weights is [512], not of 2 dimensions"),
+        ("semantic_connector.conv.2.weight", torch.flatten, "not of 3 dimensions"),
+    ],
+)
+def test_a_misshapen_tensor_of_the_adapters_is_named(tmp_path, name, change, message):
+    tensors = diffa_tensors(16, 32, taps=8)
+    tensors[name] = change(tensors[name])
+    write_diffa(tmp_path / "diffa", "whisper-large-v3", tensors)
+    write_whisper(tmp_path / "whisper", LARGE)
+    assert message in refusal(read_diffa, tmp_path / "diffa", tmp_path / "whisper")
+
+
+@pytest.mark.parametrize("number", ["x", "7"])
+def test_a_layer_of_the_adapter_that_cannot_be_is_named(tmp_path, number):
+    tensors = diffa_tensors(16, 32, taps=8)
+    tensors[f"acoustic_connector.qformer.layer.{number}.odd"] = torch.zeros(2)
+    write_diffa(tmp_path / "diffa", "whisper-large-v3", tensors)
+    write_whisper(tmp_path / "whisper", LARGE)
+    said = refusal(read_diffa, tmp_path / "diffa", tmp_path / "whisper")
+    assert f"unknown tensors qformer.layer.{number}" in said
+
+
 def test_whisper_large_and_eight_taps_load(tmp_path):
     write_whisper(tmp_path / "whisper", LARGE)
     write_diffa(tmp_path / "diffa", "whisper-large-v3", diffa_tensors(16, 32, taps=8))

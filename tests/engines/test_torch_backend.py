@@ -4,6 +4,7 @@ import logging
 from contextlib import contextmanager
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -19,6 +20,7 @@ from engines.memory import NotEnoughMemoryError
 from engines.precision import fastest, suited
 from engines.quantise import quantise
 from engines.schedule import Exactly, Schedule, Threshold
+from engines.scoring import score
 from tests.engines.published import llada_shape, write_llada
 from tests.engines.test_backends import FORBIDDEN, REQUESTS, responses
 
@@ -316,6 +318,34 @@ def test_a_prompt_over_the_context_length_names_both(bidirectional):
     asked = Request(Context((1,) * 5000), Schedule(32, 32, cache="dual"))
     with pytest.raises(RequestError, match="5032 positions asked for, the model has 4096"):
         list(decode(backend, [asked]))
+
+
+def test_a_candidate_is_scored_as_it_is_alone_whatever_is_scored_beside_it(bidirectional):
+    backend = TorchBackend(bidirectional)
+    context, schedule = Context((3, 4, 5)), Schedule(block_length=4, cache="dual")
+    short, long = [6, 7], [8, 9, 10, 11, 12, 13, 14, 15]
+    (alone,) = score(backend, context, [short], schedule, end_id=0)
+    beside, _ = score(backend, context, [short, long], schedule, end_id=0)
+    np.testing.assert_allclose(beside, alone, atol=1e-5)
+    list(decode(backend, [Request(Context((9,) * 40), Schedule(64, 32, cache="dual"))]))
+    again, _ = score(backend, context, [short, long], schedule, end_id=0)
+    np.testing.assert_allclose(again, alone, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "error"),
+    [
+        (np.full((2, 32), np.nan, np.float32), "not all finite"),
+        (np.zeros((2, 31), np.float32), "Sizes of tensors must match"),
+    ],
+)
+def test_a_request_that_is_refused_leaves_no_trace(tiny_lm, prefix, error):
+    backend = TorchBackend(tiny_lm, block_causal=True, room=(2, 300))
+    room = len(backend.cache._free)
+    for _ in range(3):
+        with pytest.raises((RequestError, RuntimeError), match=error):
+            backend.admit(Context((2,), prefix), Schedule(4, 4))
+    assert len(backend.cache._free) == room
 
 
 def test_int8_changes_little(tmp_path):

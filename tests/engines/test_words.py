@@ -141,6 +141,11 @@ def test_a_damaged_file_of_words_is_refused_in_one_line(tmp_path, spoil, says):
     np.savez(tmp_path / "words.npz", **{k: np.array(v) for k, v in (arrays | spoil).items()})
     with pytest.raises(WordsError, match=says):
         WordModel.read(tmp_path / "words.npz")
+    whole = bytearray((tmp_path / "words.npz").read_bytes())
+    whole[8] ^= 0x5A  # an unknown way of compressing
+    (tmp_path / "odd.npz").write_bytes(whole)
+    with pytest.raises(WordsError, match=r"odd\.npz"):
+        WordModel.read(tmp_path / "odd.npz")
     (tmp_path / "torn.npz").write_bytes(b"PK\x03\x04 no more")
     with pytest.raises(WordsError, match=r"torn\.npz"):
         WordModel.read(tmp_path / "torn.npz")
