@@ -224,6 +224,16 @@ class Cast:
 
 def _checked(answer: object, match: Match) -> tuple[str, Ask | None]:
     """Check what a handler returned; the empty text declines."""
+    text, ask = _text_and_ask(answer, match)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        wrong = f"{match.intent} returned {text!r:.80}, which has half a character"
+        raise HandlerFailedError(f"{wrong} at {match.bound.handler.source}") from error
+    return text, ask
+
+
+def _text_and_ask(answer: object, match: Match) -> tuple[str, Ask | None]:
     match answer:
         case None:
             return "", None

@@ -180,7 +180,8 @@ def _checked(section: Any, name: str, value: Any) -> Any:
         return model.model_validate({**section.model_dump(), field: value})
     except ValidationError as error:
         reason = error.errors()[0]["msg"]
-        raise UserError(f"{name} = {str(value)[:60]!r}: {reason}") from None
+        shown = f"{value:g}" if isinstance(value, float) else str(value)[:60]
+        raise UserError(f"{name} = {shown!r}: {reason}") from None
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:

@@ -15,7 +15,7 @@ from assistant.errors import AssistantError
 from assistant.loading import LoadedPlugin, location
 from assistant.outside import Outside
 from assistant.reach import Allowance, PluginMqtt
-from assistant.stage import WORK, Work, as_coroutine
+from assistant.stage import EXITS, WORK, Work, as_coroutine
 from assistant.store import Store
 from assistant.tools import Context
 
@@ -87,7 +87,7 @@ class PluginRuntime:
         limit_s, owner = self.limit_s(timeout_s), Work()
         context = contextvars.copy_context()
         context.run(WORK.set, owner)
-        task = asyncio.create_task(work, name=f"plugin {what}", context=context)
+        task = asyncio.create_task(_held(work), name=f"plugin {what}", context=context)
         try:
             await asyncio.wait({task}, timeout=limit_s)
             if not task.done():
@@ -99,8 +99,8 @@ class PluginRuntime:
             left = {each: at for each, at in made if each is not task and not each.done()}
             await self._settle(left, what, lasting=lasting)
         try:
-            result = task.result()
-        except (Exception, SystemExit, asyncio.CancelledError) as error:
+            result = _result(task)
+        except (Exception, *EXITS, asyncio.CancelledError) as error:
             where = location(error, self._file)
             named = f"{what}: {type(error).__name__}: {error} at {where}"
             raise HandlerFailedError(named) from error
@@ -187,7 +187,12 @@ class PluginRuntime:
         try:
             answer = await self.run(as_coroutine(callback()), f"{self.name} {name}", None)
             text = answer.text if isinstance(answer, Reply) else answer
-            if isinstance(text, str) and text:
+            if not isinstance(text, str | None):
+                await self.report(
+                    f"{self.name} {name} returned {answer!r:.80}, not a Reply, a text or None "
+                    f"at {self.loaded.plugin.source}"
+                )
+            elif text:
                 await self._say(site, text)
         except (HandlerFailedError, AssistantError, ValueError) as error:  # no such site
             await self.report(str(error))
@@ -219,6 +224,28 @@ class _Schedule:
 
     def cancel(self, name: str) -> bool:
         return self.runtime.cancel(name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Exit:
+    """What a call ended with instead of a result."""
+
+    error: BaseException
+
+
+async def _held(work: Coroutine[Any, Any, _T]) -> "_T | _Exit":
+    """Await `work`; an exit is handed over, which a task would raise through its event loop."""
+    try:
+        return await work
+    except EXITS as error:
+        return _Exit(error)
+
+
+def _result(task: "asyncio.Task[_T | _Exit]") -> _T:
+    result = task.result()
+    if isinstance(result, _Exit):
+        raise result.error
+    return result
 
 
 def _waits_at(task: asyncio.Task[Any], file: str) -> str:

@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import importlib.util
 import sys
+import threading
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -14,17 +15,24 @@ from importlib.util import cache_from_source
 from pathlib import Path
 from types import ModuleType
 
+import structlog
+
 from assistant.clock import Clock
 from assistant.phrasebook import PhrasebookError, read_phrasebook
 from assistant.plugin import Plugin
 from assistant.settings import PluginSettings
 
+SLOW_IMPORT_S = 5.0
+"""How long a plugin may be imported before that is told."""
 POLL_S = 0.5
 """How often files are looked at by `on_change`."""
 ENTRY_POINT_GROUP = "assistant.plugins"
 _MAX_MODULE_FILES = 200
 _imported: dict[str, str] = {}
 """The fingerprint of each entry point when it was imported, as `sys.modules` holds it."""
+
+
+_log = structlog.get_logger(__name__)
 
 
 class BrokenPluginError(Exception):
@@ -114,7 +122,8 @@ def _of_file(path: Path) -> Origin:
             try:
                 # compiled here: Python's cache takes a file saved twice in a second for the old one
                 code = compile(path.read_bytes(), str(path), "exec")
-                exec(code, vars(module))  # noqa: S102 - a plugin is code that the user put there
+                with _watched(str(path)):
+                    exec(code, vars(module))  # noqa: S102 - a plugin is code that the user put there
             except (Exception, SystemExit) as error:
                 raise BrokenPluginError(_import_failed(error, str(path))) from error
             found = [value for value in vars(module).values() if isinstance(value, Plugin)]
@@ -142,7 +151,8 @@ def _of_entry_point(point: EntryPoint) -> Origin:
             if changed:
                 _forget_compiled(files)
             try:
-                found = point.load()
+                with _watched(point.value):
+                    found = point.load()
             except (Exception, SystemExit) as error:
                 where = next((str(each) for each in files), None)
                 raise BrokenPluginError(_import_failed(error, where)) from error
@@ -154,6 +164,26 @@ def _of_entry_point(point: EntryPoint) -> Origin:
 
     files = tuple(_files_of(point.module))
     return (origin := Origin(point.name, f"{point.name} = {point.value}", files, load))
+
+
+@contextlib.contextmanager
+def _watched(what: str) -> Iterator[None]:
+    """Tell of an import that does not end: nobody could say otherwise why nothing starts."""
+    thread = threading.get_ident()
+
+    def tell() -> None:
+        frame = sys._current_frames().get(thread)  # noqa: SLF001 - the documented debugging aid
+        at = f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else "an unknown place"
+        reason = "work belongs into on_start or a handler"
+        _log.warning("still importing a plugin", plugin=what, at=at, reason=reason)
+
+    timer = threading.Timer(SLOW_IMPORT_S, tell)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @contextlib.contextmanager

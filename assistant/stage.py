@@ -20,6 +20,8 @@ from assistant.web import Http
 GRACE_S = 1.0
 """How much longer than its time-out a call may take before the plugin counts as blocked."""
 _CLOSE_S = 0.2
+EXITS = (SystemExit, KeyboardInterrupt)
+"""What asyncio raises through the event loop, and not only to who awaits the task."""
 _ASYNCIO = str(Path(asyncio.__file__).parent)
 
 _T = TypeVar("_T")
@@ -133,13 +135,21 @@ class OwnThread:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:
-            self._loop.run_forever()
+            while not self._run_until_stopped():
+                pass  # what a task of the plugin's raised through the loop is that task's alone
         finally:
             for task in asyncio.all_tasks(self._loop):
                 task.cancel()
             self._loop.run_until_complete(asyncio.sleep(0))
             self._loop.close()
             self._ended.set_result(None)
+
+    def _run_until_stopped(self) -> bool:
+        try:
+            self._loop.run_forever()
+        except EXITS:
+            return False
+        return True
 
     def _watch(self) -> None:
         """Count the thread as blocked until its loop runs again."""

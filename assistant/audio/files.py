@@ -70,7 +70,8 @@ def blocks(origin: Path | BytesIO) -> Iterator[NDArray[np.int16]]:
         with soundfile.SoundFile(origin) as file:
             yield from decode(file, name)
     except (soundfile.SoundFileError, OSError, TypeError, ValueError) as error:
-        reason = str(error).removesuffix(".")
+        # what is read from a pipe has no name but an address
+        reason = str(error).removeprefix(f"Error opening {origin!r}: ").removesuffix(".")
         raise UserError(f"{name} cannot be read as a recording: {reason}") from error
 
 

@@ -60,15 +60,29 @@ def ask(
 ) -> None:
     """Answer recordings. A file that cannot be answered is named, and the exit code is 2."""
     settings = settings_from(config, assignments, {"engine.model": model})
-    for file in files:
-        _check(file)
-    mind, intents = _loaded(settings)  # not on the event loop, where Ctrl-C would wait for it
-    if asyncio.run(_answer_all(files, mind, intents, settings, as_json=as_json)):
+    there = [file for file in files if _is_there(file)]  # a model is not loaded for nothing
+    failed = len(files) - len(there)
+    if there:
+        mind, intents = _loaded(settings)  # not on the event loop, where Ctrl-C would wait for it
+        failed += asyncio.run(_answer_all(there, mind, intents, settings, as_json=as_json))
+    if failed:
         raise typer.Exit(2)
 
 
+def _is_there(file: str) -> bool:
+    """Whether a file can be opened at all; why not is told."""
+    try:
+        _check(file)
+    except UserError as error:
+        typer.echo(f"assistant: {error}", err=True)
+        return False
+    return True
+
+
 def _check(file: str) -> None:
-    """Raise `UserError` for a file that is not there, before a model is loaded for nothing."""
+    """Raise `UserError` for a file that is not there."""
+    if not file:
+        raise UserError("the name of a file is empty: name a recording")
     if file == "-":
         return
     path = Path(file)

@@ -32,7 +32,8 @@ ModelOption = Annotated[Path, typer.Option("--model", help="Checkpoint folder.")
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 NoiseOption = Annotated[Path | None, typer.Option("--noise", help="A recording to mix in.")]
 SnrOption = Annotated[
-    float, typer.Option("--snr", help="Speech over noise in dB.", min=-30, max=60)
+    float | None,
+    typer.Option("--snr", help="Speech over noise in dB (12 unless told).", min=-30, max=60),
 ]
 LimitOption = Annotated[
     int | None, typer.Option("--limit", min=1, help="Only so many recordings, evenly spread.")
@@ -51,7 +52,7 @@ def asr(
     model: ModelOption = NANO,
     as_json: JsonOption = False,
     noise: NoiseOption = None,
-    snr: SnrOption = 12.0,
+    snr: SnrOption = None,
     limit: LimitOption = None,
     record: RecordOption = None,
     threads: ThreadsOption = 2,
@@ -91,7 +92,7 @@ def commands(
     model: ModelOption = NANO,
     as_json: JsonOption = False,
     noise: NoiseOption = None,
-    snr: SnrOption = 12.0,
+    snr: SnrOption = None,
     limit: LimitOption = None,
     record: RecordOption = None,
     threads: ThreadsOption = 2,
@@ -117,7 +118,7 @@ def questions(
     model: ModelOption = NANO,
     as_json: JsonOption = False,
     noise: NoiseOption = None,
-    snr: SnrOption = 12.0,
+    snr: SnrOption = None,
     limit: LimitOption = None,
     record: RecordOption = None,
     threads: ThreadsOption = 2,
@@ -158,11 +159,18 @@ def _measure(
     return result | ({"snr_db": noise.snr_db} if noise else {})
 
 
-def _noise(file: Path | None, snr_db: float) -> "Noise | None":
+def _noise(file: Path | None, snr_db: float | None) -> "Noise | None":
     from assistant.audio.files import load_audio
-    from engines.evaluation.samples import Noise
+    from engines.evaluation.samples import ManifestError, Noise
 
-    return Noise(load_audio(file, max_seconds=600).samples, snr_db) if file else None
+    if file is None:
+        if snr_db is not None:
+            raise UserError("--snr says how loud a noise is: give one with --noise")
+        return None
+    try:
+        return Noise(load_audio(file, max_seconds=600).samples, 12.0 if snr_db is None else snr_db)
+    except ManifestError as error:
+        raise UserError(f"--noise {file}: {error}") from error
 
 
 def _finish(result: dict[str, Any], kind: str, model: Path, name: str | None) -> None:

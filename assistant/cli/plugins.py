@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -87,7 +88,8 @@ def new(
             raise UserError(f"there is a plugin {name!r} already: {loaded.plugin.source}")
     if answers:
         typer.echo(f"wrote {write_phrasebook(name, settings.plugins.folder)}")
-        typer.echo("next: assistant plugins check")
+        where = f" --folder {shlex.quote(str(folder))}" if folder else ""
+        typer.echo(f"next: assistant plugins check{where}")
         return
     for path in write_plugin(name, settings.plugins.folder):
         typer.echo(f"wrote {path}")

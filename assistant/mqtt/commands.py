@@ -23,7 +23,7 @@ class RefusedCommandError(AssistantError):
 class Command(BaseModel):
     """Something asked for; fields this version does not know are let through."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True, allow_inf_nan=False)
 
     v: Literal[1] = 1
     """Version of this payload."""
@@ -85,6 +85,8 @@ class TurnKnob(Command):
     @classmethod
     def from_text(cls, text: str) -> Self:
         """Take the whole payload as the value."""
+        if not text.strip():
+            raise RefusedCommandError("it is empty: send the new value")
         return cls(value=text.strip())
 
 
@@ -131,7 +133,7 @@ def read_payload(model: type[_C], payload: bytes) -> _C:
     try:
         text = payload.decode()
         if text.lstrip().startswith("{"):
-            return model.model_validate(json.loads(text))
+            return _sendable(model.model_validate(json.loads(text)))
         return model.from_text(text)
     except UnicodeDecodeError as error:
         raise RefusedCommandError("it is not UTF-8") from error
@@ -141,12 +143,37 @@ def read_payload(model: type[_C], payload: bytes) -> _C:
         raise RefusedCommandError(f"it begins like JSON but is not: {error}") from error
 
 
+def is_sendable(value: object) -> bool:
+    """Whether UTF-8 can hold a value from JSON, whose escapes can name half a character."""
+    try:
+        str(value).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _sendable(command: _C) -> _C:
+    for name, value in command:
+        if not is_sendable(value):
+            raise RefusedCommandError(f"{name}: it has a lone surrogate, half a character")
+    return command
+
+
 def _explain(error: ValidationError) -> str:
-    return "; ".join(_wrong(item) for item in error.errors())
+    fields: dict[str, list[ErrorDetails]] = {}
+    for item in error.errors():
+        fields.setdefault(str(item["loc"][0]) if item["loc"] else "", []).append(item)
+    return "; ".join(_wrong(name, items) for name, items in fields.items())
 
 
-def _wrong(item: ErrorDetails) -> str:
-    name = ".".join(str(part) for part in item["loc"])
+_KINDS = {"str": "a text", "int": "a number", "float": "a number", "bool": "true or false"}
+
+
+def _wrong(name: str, items: list[ErrorDetails]) -> str:
+    item = items[0]
+    if len(items) > 1:  # it could have been of several kinds, and is of none
+        kinds = (str(each["loc"][-1]) for each in items)
+        return f"{name}: expected {' or '.join(dict.fromkeys(_KINDS.get(k, k) for k in kinds))}"
     if name == "v":
         return f"v: it is of version {str(item['input'])[:20]}, this assistant knows only 1"
     return f"{name}: {item['msg']}"

@@ -2,11 +2,18 @@
 
 import json
 from dataclasses import dataclass
+from math import isfinite
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-from assistant.mqtt.commands import Command, RefusedCommandError, Transaction, read_payload
+from assistant.mqtt.commands import (
+    Command,
+    RefusedCommandError,
+    Transaction,
+    is_sendable,
+    read_payload,
+)
 from assistant.mqtt.payloads import MetricsPayload, Payload, ReplyPayload
 from assistant.mqtt.topics import RequestName
 
@@ -17,7 +24,7 @@ class Request(Command):
     name: ClassVar[RequestName]
 
     transaction: Transaction | None = None
-    """Anything; the response repeats it, so that it can be told whose it is."""
+    """A text or a number; the response repeats it, so that it can be told whose it is."""
 
 
 class Ask(Request):
@@ -111,7 +118,8 @@ def _transaction(payload: bytes) -> Transaction | None:
         found = json.loads(payload)["transaction"]
     except (ValueError, LookupError, TypeError, RecursionError):
         return None
-    return found if isinstance(found, str | int | float) else None
+    is_one = isinstance(found, str | int) or (isinstance(found, float) and isfinite(found))
+    return found if is_one and is_sendable(found) else None
 
 
 class Part(BaseModel):

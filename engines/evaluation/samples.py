@@ -48,6 +48,11 @@ class Noise:
     snr_db: float
     """Ratio of the powers of whole recordings."""
 
+    def __post_init__(self) -> None:
+        """Raise `ManifestError` for a noise that is none."""
+        if not self.audio.any():
+            raise ManifestError("the noise holds no sound: all its samples are zero")
+
     def over(self, audio: Audio, number: int) -> Audio:
         """Recording `number` with noise."""
         start = number * 7919 * 16 % len(self.audio)
@@ -79,6 +84,9 @@ def _of_corpus(folder: Path) -> Iterator[Sample]:
         yield Sample(f"{folder}#{number}", about, lambda clip=clip: np.array(corpus.audio(clip)))  # type: ignore[misc]
 
 
+_SHAPE = 'a line is like {"file": "a.wav", "text": "hello"}'
+
+
 def _of_manifest(path: Path) -> Iterator[Sample]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -89,10 +97,11 @@ def _of_manifest(path: Path) -> Iterator[Sample]:
             continue
         try:
             row = json.loads(line)
-            file = path.parent / row["file"]
-        except (ValueError, LookupError, TypeError) as error:
-            shape = '{"file": "a.wav", ...}'
-            raise ManifestError(f"{path}, line {number}: not like {shape} ({error})") from error
+        except ValueError as error:
+            raise ManifestError(f"{path}, line {number}: no JSON ({error}); {_SHAPE}") from error
+        if not isinstance(row, dict) or not isinstance(row.get("file"), str) or not row["file"]:
+            raise ManifestError(f'{path}, line {number}: names no "file"; {_SHAPE}')
+        file = path.parent / row["file"]
         yield Sample(str(row["file"]), row, lambda file=file: _read(file))  # type: ignore[misc]
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from typer.testing import CliRunner
 
-from assistant.cli.main import main
+from assistant.cli.main import app, main
 from tests.support.assistant import RECORDINGS, ROOT, any_model
 
 PROGRAM = "from assistant.__main__ import main; main()"
@@ -64,6 +65,26 @@ def test_a_mistake_is_found_before_anything_is_loaded(
     told = capsys.readouterr()
     assert words in told.err
     assert (told.out, told.err.count("\n"), left.value.code) == ("", 1, 2)
+
+
+def test_a_file_that_is_not_there_costs_the_others_nothing(tmp_path: Path):
+    (tmp_path / "empty.wav").touch()
+    files = [RECORDINGS / "3-time.opus", tmp_path / "empty.wav", tmp_path / "no.wav", ""]
+    result = CliRunner().invoke(app, ["ask", "--json", *map(str, files)])
+    assert json.loads(result.stdout)["transcript"] == "what time is it now"
+    told = result.stderr.splitlines()
+    assert [line.rpartition(": ")[2] for line in told] == [
+        "record it again",
+        "no such file",
+        "name a recording",
+    ]
+    assert result.exit_code == 2
+
+
+def test_noise_from_a_pipe_is_refused_by_what_it_is():
+    result = CliRunner().invoke(app, ["ask", "-"], input=b"no recording at all")
+    assert "standard input cannot be read as a recording: Format not recognised" in result.stderr
+    assert result.exit_code == 2
 
 
 def test_a_file_that_may_not_be_read_is_named(

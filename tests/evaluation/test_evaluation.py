@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from typer.testing import CliRunner
 
+from assistant.cli.evaluate import app
 from engines.evaluation import asr, card, commands
 from engines.evaluation.commands import Reading, is_right, same
 from engines.evaluation.intervals import interval
@@ -71,13 +73,30 @@ def test_a_limit_is_spread_over_the_manifest(spoken):
 
 @pytest.mark.parametrize(
     ("text", "complaint"),
-    [("", "lists no recordings"), ("{", "line 1"), ('"a.wav"', "line 1"), ("{}", "line 1")],
+    [
+        ("", "lists no recordings"),
+        ("{", "line 1: no JSON"),
+        ('"a.wav"', 'line 1: names no "file"'),
+        ("{}", 'line 1: names no "file"'),
+        ('{"file": 5}', 'line 1: names no "file"'),
+        ("[1]", 'line 1: names no "file"'),
+    ],
 )
 def test_a_manifest_that_is_none_is_named(tmp_path, text, complaint):
     path = tmp_path / "m.jsonl"
     path.write_text(text)
     with pytest.raises(ManifestError, match=complaint):
         read_samples(path)
+
+
+def test_a_noise_without_a_sound_is_none():
+    with pytest.raises(ManifestError, match="holds no sound"):
+        Noise(np.zeros(100, np.int16), 12.0)
+
+
+def test_a_level_without_a_noise_is_refused(spoken):
+    result = CliRunner().invoke(app, ["asr", str(spoken), "--snr", "3"])
+    assert "give one with --noise" in str(result.exception)
 
 
 def test_noise_is_the_same_each_time_and_as_loud_as_asked_for():

@@ -133,7 +133,11 @@ async def test_understands_requests(name: str, payload: bytes, request_: Request
     ("payload", "reason", "transaction"),
     [
         (b'{"transaction": "a7"}', "text: Field required", "a7"),
-        (b'{"transaction": [1], "text": "hi"}', "transaction.str: ", None),
+        (b'{"transaction": [1], "text": "hi"}', "transaction: expected a text or a number", None),
+        (b'{"transaction": 1e999, "text": "hi"}', "transaction: expected a text or a number", None),
+        (b'{"transaction": "\\ud800", "text": "hi"}', "transaction: it has a lone surrogate", None),
+        (b'{"transaction": "\\ud800", "text": "\\ud800"}', "text: ", None),
+        (b'{"transaction": "a8", "text": "\\ud800"}', "text: ", "a8"),
         (b"{", "begins like JSON but is not", None),
         (b'{"transaction":' * 5_000, "over 256", None),
         (b"\xff", "it is not UTF-8", None),

@@ -108,8 +108,13 @@ def test_a_plugin_may_hold_its_own_tests(tmp_path):
 def test_new_answers_are_sound_and_take_nobodys_place(folder):
     result = run("new", "front_door", "--answers")
     assert (result.exit_code, result.output.count("wrote")) == (0, 1)
+    assert result.output.endswith("next: assistant plugins check\n")
     assert run("check").exit_code == 0
     assert "front_door" in run("list").output
+    elsewhere = folder / "else where"
+    elsewhere.mkdir()
+    told = run("new", "back_door", "--answers", "--folder", str(elsewhere)).output
+    assert told.endswith(f"next: assistant plugins check --folder '{elsewhere}'\n")
     (folder / "mine.toml").write_text("# precious")
     assert "is there already" in str(run("new", "mine", "--answers").exception)
     assert (folder / "mine.toml").read_text() == "# precious"

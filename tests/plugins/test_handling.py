@@ -179,6 +179,33 @@ async def test_a_callback_that_fails_is_published_as_an_error(assistant, plugin)
     assert "broken bell" in fields["reason"]
 
 
+async def test_what_a_callback_returns_in_vain_is_published_as_an_error(assistant, plugin):
+    @plugin.intent("do it")
+    async def handler(turn: Turn) -> str:
+        async def callback() -> int:
+            return 5
+
+        turn.schedule(1, callback, "bell")
+        return "Waiting."
+
+    await assistant.hear("do it")
+    await assistant.advance(1)
+    [(kind, fields)] = assistant.events
+    assert (kind, fields["plugin"]) == ("error", "probe")
+    assert fields["reason"].startswith("probe bell returned 5, not a Reply, a text or None at ")
+    assert assistant.said == []
+
+
+async def test_half_a_character_is_no_answer(assistant, plugin):
+    @plugin.intent("do it")
+    async def handler(turn: Turn) -> str:
+        return "a\ud800b"
+
+    turn = await assistant.hear("do it")
+    assert turn.reply == "The probe plugin failed."
+    assert "which has half a character at " in turn.error
+
+
 async def test_what_a_callback_cannot_say_is_published_as_an_error(assistant, plugin):
     @plugin.intent("do it")
     async def handler(turn: Turn) -> str:

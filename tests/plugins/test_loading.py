@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
+from structlog.testing import capture_logs
 
 import plugins
+from assistant import origins
 from assistant.loading import load_plugins
 from assistant.plugin import API_VERSION, Plugin, Turn
 from assistant.settings import PluginSettings
@@ -81,6 +83,17 @@ def test_a_broken_plugin_is_reported_by_file_and_line_and_the_others_go_on(
     assert f"{path}:{line}" in problem.reason
     assert reason in problem.reason
     assert "\n" not in problem.reason
+
+
+def test_an_import_that_takes_long_is_told_with_file_and_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(origins, "SLOW_IMPORT_S", 0.05)
+    file = tmp_path / "good.py"
+    file.write_text(f"import time\ntime.sleep(0.3)\n{GOOD}")
+    with capture_logs() as logs:
+        loaded, problems = load_plugins(PluginSettings(folder=tmp_path))
+    assert ("good" in names(loaded), problems) == (True, [])
+    [line] = [each for each in logs if each["event"] == "still importing a plugin"]
+    assert (line["plugin"], line["at"]) == (str(file), f"{file}:2")
 
 
 def test_of_two_plugins_with_one_name_the_persons_own_is_used_and_both_are_named(tmp_path):

@@ -52,6 +52,26 @@ def house(tmp_path, monkeypatch):
     return House(tmp_path, monkeypatch)
 
 
+@pytest.mark.parametrize("exit_", [SystemExit(3), KeyboardInterrupt()])
+@pytest.mark.parametrize("in_a_task", [False, True])
+async def test_a_handler_that_exits_costs_only_its_turn(house, exit_, in_a_task):
+    async def leave() -> str:
+        raise exit_
+
+    @house.plugin.intent("do it")
+    async def handler(turn: Turn) -> str:
+        return await (asyncio.create_task(leave()) if in_a_task else leave())
+
+    @house.plugin.intent("do that")
+    async def other(turn: Turn) -> str:
+        return "Done."
+
+    async with house, asyncio.timeout(3):
+        answer = await house.hear("do it")
+        assert type(exit_).__name__ in answer.error
+        assert (await house.hear("do that")).text == "Done."
+
+
 async def test_every_plugin_has_a_thread_and_reaches_the_world_from_it(house):
     @house.plugin.intent("do it")
     async def handler(turn: Turn) -> str:
