@@ -97,6 +97,7 @@ class Dialogue:
     async def cancel(self) -> None:
         """Give up every turn that was heard and not answered, and what is guessed of the next."""
         self._turns.give_up()
+        self._intents.hush(self._site)
         self._partial = self._speculation = self._answering = None
         tasks = tuple(self._tasks)
         for task in tasks:

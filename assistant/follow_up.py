@@ -46,8 +46,18 @@ class FollowUp:
         if self._turn and self._clock.now() > self._until_s:
             self._lapse()
 
+    def speech_ended(self) -> None:
+        """Take what was said for the answer, unless it began before the question was asked."""
+        if self._answering:
+            self.close()
+
+    def give_up(self) -> None:
+        """Wait no longer, and tell that nobody answered."""
+        if self._turn:
+            self._lapse()
+
     def close(self) -> None:
-        """Wait no longer: it was answered, or given up."""
+        """Wait no longer: it was answered, or another question takes its place."""
         if self._timer is not None:
             self._timer.cancel()
             self._expect(0.0)

@@ -174,6 +174,11 @@ class Intents:
                 await self._cast.tell(kind, name)
         return Reloaded(started, stopped, tuple(problems))
 
+    def hush(self, site: str) -> None:
+        """Wait no longer for the answer to what was asked at `site`: the turn is given up."""
+        if talk := self._talks.find(site):
+            talk.hushed()
+
     def speech_began(self, site: str, *, answers: str = "") -> None:
         """Keep the question at `site` open for what is being said there now.
 

@@ -103,7 +103,7 @@ async def _obey(
         case Listen():
             listener.open(StartReason.PUSH_TO_TALK)
         case Cancel():
-            listener.cancel()
+            listener.give_up()
             await conversation.cancel()
         case SetMute(muted=muted):
             controls.mute(muted=muted)

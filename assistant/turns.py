@@ -69,7 +69,7 @@ class Turns:
     def ended(self, utterance: Utterance) -> str:
         """Take the turn in hand; gives its name."""
         self._standing.hearing = None
-        self._follow_up.close()
+        self._follow_up.speech_ended()
         self._standing.in_hand.append(self.heard)
         self._counters.turns += 1
         reason, seconds = utterance.ended_by.value, round(utterance.seconds, 2)
@@ -124,7 +124,7 @@ class Turns:
         """Wait for no answer any more: of a plugin, of an engine or of the speaker."""
         self._counters.cancelled += len(self._standing.in_hand)
         self._standing.in_hand.clear()
-        self._follow_up.close()
+        self._follow_up.give_up()
 
     def stop(self) -> None:
         """Nothing more will be heard."""

@@ -122,6 +122,7 @@ class Endpointer:
         match self._state:
             case State.QUIET | State.STARTING if not self._now.opened:
                 self._state = State.STARTING
+                self._now.waited = 0  # clicks in the room have been waited for, too
                 self._now.opened = True
                 self._now.started_by = reason
                 level_dbfs = _level_dbfs(self.audio())

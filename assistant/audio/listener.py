@@ -119,6 +119,11 @@ class Listener:
         """Throw away what is being said."""
         self._tell(self._endpointer.cancel())
 
+    def give_up(self) -> None:
+        """Throw away what is being said, and what was said and nobody has taken yet."""
+        self._mailbox.give_up()
+        self.cancel()
+
     def interrupt(self) -> None:
         """Close the utterance that is being heard, because its sound has stopped coming."""
         self._tell(self._endpointer.finish(EndReason.SOURCE_ENDED))

@@ -43,7 +43,8 @@ class Mailbox:
             case Ended():
                 self._forget(Paused)
                 if self.is_full:
-                    self._overtake()
+                    self.dropped_utterances += 1
+                    self._drop_oldest()
         self._waiting.append(event)
         self._filled.set()
 
@@ -56,6 +57,11 @@ class Mailbox:
             await self._filled.wait()
         self._taken.set()
         return self._waiting.popleft()
+
+    def give_up(self) -> None:
+        """Let no finished utterance that waits be answered: its speaker cancels it."""
+        while any(isinstance(event, Ended) for event in self._waiting):
+            self._drop_oldest()
 
     async def room(self) -> None:
         """Wait until the mailbox is not full."""
@@ -79,8 +85,7 @@ class Mailbox:
             return True
         return False
 
-    def _overtake(self) -> None:
-        self.dropped_utterances += 1
+    def _drop_oldest(self) -> None:
         index = next(i for i, event in enumerate(self._waiting) if isinstance(event, Ended))
         if index and isinstance(self._waiting[index - 1], Started):
             del self._waiting[index], self._waiting[index - 1]

@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -189,6 +190,8 @@ class StdinSource:
 
     def _read(self, loop: asyncio.AbstractEventLoop) -> None:
         size = BATCH_FRAMES * FRAME_SAMPLES * 2
+        with suppress(OSError, ValueError):  # whoever made the pipe may have left it otherwise
+            os.set_blocking(self._stream.fileno(), True)
         while not self._closed.is_set():
             if not self._room.acquire(timeout=0.5):
                 continue

@@ -109,7 +109,8 @@ class Inbox:
         return is_name and there.parse(topic) is None
 
     def _check_age(self, command: Command) -> None:
-        late_s = self._wall_time() - (command.expires_at or math.inf)
+        until_s = math.inf if command.expires_at is None else command.expires_at
+        late_s = self._wall_time() - until_s
         if late_s > 0:
             self._counters.expired_commands += 1
             raise RefusedCommandError(f"it expired {late_s:.1f} s ago")

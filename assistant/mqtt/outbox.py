@@ -213,6 +213,8 @@ class Outbox:
 
     def _connect(self) -> sqlite3.Connection:
         db = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None)
+        # one damaged letter, which no check looks for, must not hold up all that is behind it
+        db.text_factory = lambda raw: raw.decode(errors="replace")
         try:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = NORMAL")

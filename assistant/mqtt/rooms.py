@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from assistant.mqtt.payloads import Payload, ReplyPayload
 from assistant.settings_types import SiteName
@@ -98,6 +98,14 @@ class AnswerPayload(Payload):
     """The turn whose question the utterance answered."""
     error: str | None = Field(default=None, max_length=1000)
     """What went wrong, in one line; a reply may say so politely, too."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        """A reply without one, or a failure without a reason, would end a turn in silence."""
+        needed = {AnswerKind.REPLY: self.reply, AnswerKind.ERROR: self.error}
+        if not needed.get(self.kind, True):
+            raise ValueError(f"an answer of kind {self.kind} without {self.kind}")
+        return self
 
     @classmethod
     def read(cls, payload: bytes) -> Self:

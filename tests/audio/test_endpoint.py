@@ -237,6 +237,13 @@ def test_clicks_open_nothing():
     assert names(Room().hear("s30 q200 " * 50)) == ""
 
 
+def test_clicks_of_the_past_do_not_shorten_the_wait_after_a_command():
+    room = Room()
+    room.hear("s10 q1000 " * 100)
+    assert names(room.hear(f"o q{NO_SPEECH_MS - 10}")) == "started"
+    assert names(room.hear("q20")) == "dropped:no_speech"
+
+
 def test_clicks_do_not_keep_an_utterance_open():
     assert names(Room().hear("s500 " + "q180 s20 " * 10)) == "started paused ended:silence"
 

@@ -1,4 +1,6 @@
+import asyncio
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +149,21 @@ async def test_raw_standard_input_becomes_frames(tmp_path: Path):
         async with source:
             frames = [frame async for frame in source.frames()]
     assert np.array_equal(np.concatenate([frame.samples for frame in frames]), sound)
+
+
+async def test_standard_input_that_would_not_block_is_waited_for():
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    with os.fdopen(reading, "rb", 0) as stream, os.fdopen(writing, "wb", 0) as pipe:
+        source = StdinSource(FakeClock(), stream=stream, buffer_ms=100)
+        async with source:
+            frames = source.frames()
+            first = asyncio.ensure_future(anext(frames))
+            await asyncio.sleep(0.05)
+            assert not first.done()
+            pipe.write(noise(1, 320).tobytes())
+            await asyncio.wait_for(first, 5)
+            pipe.close()
 
 
 async def test_standard_input_waits_for_a_slow_reader(tmp_path: Path):

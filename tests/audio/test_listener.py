@@ -243,6 +243,30 @@ async def test_an_overtaken_utterance_whose_start_was_told_ends_as_dropped():
     assert mailbox.dropped_utterances == 1
 
 
+async def test_finished_utterances_that_wait_can_be_given_up():
+    mailbox = Mailbox()
+    mailbox.put(Started(1))
+    assert isinstance(await mailbox.get(), Started)
+    for event in (Ended(utterance()), Started(2), Ended(utterance()), Started(3)):
+        mailbox.put(event)
+    mailbox.give_up()
+    assert await mailbox.get() == Dropped(EndReason.CANCELLED)
+    assert await mailbox.get() == Started(3)
+    assert mailbox.dropped_utterances == 0
+
+
+async def test_a_listener_gives_up_what_nobody_has_taken_yet():
+    source = HandSource()
+    listener = listener_of(source, FakeClock())
+    source.give(np.concatenate([SENTENCE, SENTENCE]))
+    events = listener.events()
+    assert isinstance(await anext(events), Started)
+    await settle()
+    listener.give_up()
+    source.queue.put_nowait(None)
+    assert [type(event) async for event in events] == [Dropped]
+
+
 async def test_what_is_read_again_at_once_is_not_ended_by_the_reading_before():
     source = HandSource()
     listener = listener_of(source, FakeClock())

@@ -107,11 +107,15 @@ class FakeIntents:
 
     known: dict[str, HandlerResult] = field(default_factory=dict)
     began: list[str] = field(default_factory=list)
+    hushed: list[str] = field(default_factory=list)
     answering: list[str] = field(default_factory=list)
     """Which question each speech answers; empty for none."""
     overheard: list[tuple[Any, ...]] = field(default_factory=list)
     turns: list[Any] = field(default_factory=list)
     limits: list[tuple[str, Collection[str] | None]] = field(default_factory=list)
+
+    def hush(self, site: str) -> None:
+        self.hushed.append(site)
 
     def speech_began(self, site: str, *, answers: str = "") -> None:
         self.began.append(site)

@@ -161,6 +161,33 @@ async def test_a_question_that_nobody_answers_is_over_after_a_while():
     assert stage.intents.answering == ["", ""]
 
 
+async def test_a_question_that_is_cancelled_is_over_and_told_so():
+    stage = await asking()
+    await stage.dialogue.cancel()
+    assert stage.bus.named("event", "plugin")[-1][3]["name"] == "unanswered"
+    assert stage.expected == [6, 0]
+    assert stage.intents.hushed == ["kitchen"]
+    await stage.tell(Started(0.0))
+    assert stage.intents.answering[-1] == ""
+    await stage.end()
+
+
+async def test_what_was_begun_before_a_question_is_not_its_answer():
+    stage = Stage("order a pizza", "light on")
+    ask = Ask("Small or large?", expects=["small", "large"], timeout=6)
+    stage.intents.known["order a pizza"] = HandlerResult("pizza.order", {}, ask.text, 1.0, ask)
+    stage.worker.gate.clear()
+    await stage.tell(Started(0.0), Ended(utterance(2)), Started(3.0))
+    stage.worker.gate.set()
+    await settle()
+    await stage.tell(Ended(utterance(1)))
+    assert stage.expected == [6]
+    await stage.clock.advance(7.1)
+    told = [event[3]["name"] for event in stage.bus.named("event", "plugin")]
+    assert told == ["question", "unanswered"]
+    await stage.end()
+
+
 async def test_a_question_is_not_over_while_its_answer_is_spoken():
     stage = await asking()
     await stage.clock.advance(5)

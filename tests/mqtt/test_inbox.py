@@ -179,6 +179,8 @@ async def test_what_comes_too_late_is_not_obeyed(name: str):
     assert (box.counters.expired_commands, box.counters.refused_commands) == (1, 1)
     assert box.inbox.depth == 0
     assert "it expired 1.5 s ago" in box.reports[0]
+    box.take(name, json.dumps({**said, "expires_at": 0}).encode())
+    assert (box.counters.expired_commands, box.inbox.depth) == (2, 0)
     box.take(name, json.dumps({**said, "expires_at": NOW + 1}).encode())
     assert box.inbox.depth == 1
 

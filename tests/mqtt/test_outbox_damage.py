@@ -51,6 +51,21 @@ def test_a_damaged_page_is_found_at_the_start(tmp_path: Path):
     assert len(logs) == 1
 
 
+def test_a_damaged_letter_holds_up_nothing_that_is_behind_it(tmp_path: Path):
+    with open_outbox(tmp_path) as outbox:
+        for number in range(3):
+            outbox.append("assistant/kitchen/reply", b"%d" % number)
+    path = tmp_path / "outbox.sqlite"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    content = bytearray(path.read_bytes())
+    content[content.index(b"assistant/kitchen/reply1") + 3] ^= 0x80
+    path.write_bytes(content)
+    with open_outbox(tmp_path) as outbox:
+        outbox.append("assistant/kitchen/reply", b"new")
+        assert payloads(outbox) == [b"0", b"1", b"2", b"new"]
+
+
 def test_a_file_of_an_unknown_format_is_moved_aside(tmp_path: Path):
     db = sqlite3.connect(tmp_path / "outbox.sqlite")
     db.execute("PRAGMA user_version = 9")

@@ -58,6 +58,12 @@ async def test_an_answer_that_began_in_time_may_end_later(assistant, brew):
     assert (await assistant.hear("small")).reply == "A small latte."
 
 
+async def test_a_question_that_was_given_up_takes_no_answer(assistant, brew):
+    await assistant.hear("brew a latte")
+    (await assistant.intents()).hush("default")
+    assert (await assistant.hear("small")).intent is None
+
+
 async def test_an_answer_belongs_to_the_site_of_the_question(assistant, brew):
     await assistant.hear("brew a latte", site="kitchen")
     assert (await assistant.hear("small", site="attic")).intent is None

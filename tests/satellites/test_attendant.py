@@ -146,11 +146,9 @@ async def test_without_a_plugin_the_model_answers_and_silence_is_nothing():
 
 async def test_whatever_goes_wrong_is_an_answer_and_the_next_is_served():
     async with serving(ValueError("broken"), "what time is it") as (intake, _, _):
-        intake.deliver("t1", b"no sound")
-        intake.deliver("t2")
-        await intake.until(2)
-        intake.deliver("t3")
-        await intake.until(3)
+        for count, sound in enumerate([(b"no sound",), (), ()], 1):
+            intake.deliver(f"t{count}", *sound)
+            await intake.until(count)
     errors = [answer.error for _, answer in intake.said if answer.kind == "error"]
     assert errors[0].startswith("the sound is no Ogg/Opus")
     assert errors[1] == "ValueError: broken"

@@ -228,6 +228,8 @@ async def test_what_a_newer_engine_says_beside_is_let_pass():
         b"\xff",
         b'{"v": 2, "turn": "t1", "engine": "e1", "kind": "reply"}',
         b'{"v": 1, "turn": "t/#", "engine": "e1", "kind": "nothing"}',
+        b'{"v": 1, "turn": "t1", "engine": "e1", "kind": "reply"}',
+        b'{"v": 1, "turn": "t1", "engine": "e1", "kind": "error"}',
         json.dumps(
             {"v": 1, "turn": "t1", "engine": "e1", "kind": "reply", "reply": reply("other")}
         ).encode(),
