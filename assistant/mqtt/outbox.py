@@ -65,6 +65,22 @@ class Parcel:
     """How long it is still worth something."""
 
 
+def steady_wall_time() -> Callable[[], float]:
+    """Make a clock of seconds since 1970 that goes on evenly when somebody sets the machine's.
+
+    A small computer begins with an old time and learns the right one as soon as its network is
+    there, just when what waits can be sent: it must not look years old then.
+    """
+    begin = time.time() - _uptime()
+    return lambda: begin + _uptime()
+
+
+def _uptime() -> float:
+    """Seconds since the start of the machine, asleep or not where the system counts both."""
+    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return time.clock_gettime(clock)
+
+
 class Outbox:
     """A first-in, first-out queue on disk, bounded by count, by size and by age.
 
@@ -120,6 +136,7 @@ class Outbox:
             max_count=settings.outbox_count,
             max_age_s=settings.outbox_age_s,
             max_bytes=settings.outbox_kib << 10,
+            wall_time=steady_wall_time(),
         )
 
     def __enter__(self) -> Self:
@@ -169,8 +186,8 @@ class Outbox:
         self._catch_up()
         self._forget_expired(now)
         query = (
-            "SELECT id, topic, payload, envelope, min(expires_at, posted_at + ?) - ?"
-            " FROM parcel WHERE id > ? ORDER BY id LIMIT ?"
+            "SELECT id, topic, payload, envelope, min(expires_at - ?2, posted_at + ?1 - ?2, ?1)"
+            " FROM parcel WHERE id > ?3 ORDER BY id LIMIT ?4"
         )
         return [Parcel(*row) for row in self._execute(query, self._max_age_s, now, last, limit)]
 

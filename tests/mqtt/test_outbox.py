@@ -4,6 +4,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -15,6 +16,7 @@ from assistant.errors import UserError
 from assistant.mqtt import outbox as outbox_module
 from assistant.mqtt import outbox_file
 from assistant.mqtt.outbox import Outbox, Parcel
+from assistant.settings import MqttSettings
 
 
 class WallClock:
@@ -112,6 +114,28 @@ def test_drops_the_expired_and_counts_them(tmp_path: Path):
     with open_outbox(tmp_path, wall_time=wall) as outbox:
         assert payloads(outbox) == [b"new"]
         assert (outbox.expired, outbox.depth) == (2, 1)
+
+
+@pytest.mark.parametrize("step_s", [8_640_000.0, -8_640_000.0])
+def test_what_waits_grows_no_older_when_the_clock_of_the_machine_is_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step_s: float
+):
+    settings = MqttSettings(outbox_age_s=60.0)
+    with Outbox.open(tmp_path, settings) as outbox:
+        outbox.append("t", b"old")
+        real = time.time
+        monkeypatch.setattr(time, "time", lambda: real() + step_s)
+        outbox.append("t", b"new")
+        assert [round(parcel.left_s) for parcel in outbox.after(0, 9)] == [60, 60]
+        assert outbox.expired == 0
+
+
+def test_a_message_of_the_future_is_worth_no_more_than_a_new_one(tmp_path: Path):
+    wall = WallClock()
+    with open_outbox(tmp_path, wall_time=wall) as outbox:
+        outbox.append("t", b"posted before the clock was set back")
+        wall.seconds -= 1e6
+        assert [parcel.left_s for parcel in outbox.after(0, 9)] == [60.0]
 
 
 def test_drops_the_oldest_when_it_grows_too_large(tmp_path: Path):
