@@ -28,12 +28,17 @@ _SHORTLIST = 24
 _CLIMBS = 4
 _MAX_COMBINATIONS = 32
 _SAME_WORD_RATIO = 60.0
+_SAME_FILLER_RATIO = 65.0
+"""Filler words are short: too many longer words have all of their letters."""
+_SAME_SOUND = 100.0
 _FILLER = frozenset(
     (
         *("a", "an", "and", "at", "for", "in", "is", "it", "me", "my", "now", "of", "please"),
         *("so", "some", "the", "to", "uh", "um"),
     )
 )
+_DIRECTIONS = frozenset(("up", "down"))
+"""Heard, they are meant: "down" is nearer to "on" than most words mis-heard are to their own."""
 
 
 class Near(NamedTuple):
@@ -198,20 +203,54 @@ def plausible(heard: str, sentence: str) -> bool:
     for "turn on the lamp", nor "eleven" for "seven". Both in `spoken.key` form.
     """
     left, right = heard.split(), sentence.split()
-    changed = [
-        (left[op.src_start : op.src_end], right[op.dest_start : op.dest_end])
-        for op in _stretches(left, right)
-    ]
-    for before, after in changed:
-        if not before or not after:
-            if not _FILLER.issuperset(before + after):
-                return False
-            continue
-        if fuzz.ratio("".join(before), "".join(after)) < _SAME_WORD_RATIO:
+    for op in _stretches(left, right):
+        before, after = left[op.src_start : op.src_end], right[op.dest_start : op.dest_end]
+        if not _alike(before, after):
             return False
-        if _numbers(before) and _numbers(after) and _numbers(before) != _numbers(after):
-            return False
+        around = left[max(0, op.src_start - 1) : op.src_start + 1]
+        if not before and "and" in after and len(_numbers(around)) > 1:
+            return False  # "nine four" is no sum
     return True
+
+
+def _alike(before: list[str], after: list[str]) -> bool:
+    """Whether the words of one changed stretch can be `after` mis-heard."""
+    if not before or not after:
+        return _FILLER.issuperset(before + after)
+    if _DIRECTIONS.intersection(before).difference(after):
+        return False
+    if _numbers(before) and _numbers(after) and _numbers(before) != _numbers(after):
+        return False
+    whole = _ratio(before, after)
+    if whole < _SAME_WORD_RATIO:
+        return False
+    if len(before) == len(after):
+        # a long word heard well must not make up for a short one that is another
+        return whole == _SAME_SOUND or all(map(_same_word, before, after))
+    longer, shorter = (before, after) if len(before) > len(after) else (after, before)
+    return not _has_word_too_many(longer, shorter, whole)
+
+
+def _same_word(before: str, after: str) -> bool:
+    """Whether one word can be the other mis-heard: "of" can be "off", "the" is no "kitchen"."""
+    fillers = len(_FILLER.intersection((before, after)))
+    least = _SAME_FILLER_RATIO if fillers == 1 else _SAME_WORD_RATIO
+    return _FILLER.issuperset((before, after)) or fuzz.ratio(before, after) >= least
+
+
+def _has_word_too_many(longer: list[str], shorter: list[str], ratio: float) -> bool:
+    """Whether a word of meaning is no part of what it was joined for: the "desk" of "desk lamp".
+
+    "Living room" is nearer to "livingroom" than either word, but "desk lamp" farther from "lamps".
+    """
+    return any(
+        word not in _FILLER and _ratio(longer[:place] + longer[place + 1 :], shorter) > ratio
+        for place, word in enumerate(longer)
+    )
+
+
+def _ratio(left: list[str], right: list[str]) -> float:
+    return fuzz.ratio("".join(left), "".join(right))
 
 
 def _numbers(words: list[str]) -> list[str]:

@@ -38,11 +38,15 @@ _SHORT_HUNDREDS = re.compile(
 )
 """The hundreds of "three fifty" and "one oh five", which are not named."""
 
+_DIGIT = f"(?:{'|'.join(_SMALL[:10])})\\b"
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
+_WRITTEN = {"sec": "second", "min": "minute", "hr": "hour"}
+"""Units as they are typed, and hardly ever said."""
 _PARTS = {"a": 1.0, "an": 1.0, "half a": 0.5, "half an": 0.5, "a half": 0.5, "a half an": 0.5}
 _PARTS |= {"a couple of": 2.0, "a quarter of an": 0.25, "three quarters of an": 0.75}
-_AMOUNT = f"{'|'.join(sorted(_PARTS, key=len, reverse=True))}|{NUMBER}(?: and a half)?"
-_UNIT = f"(?:{'|'.join(_SECONDS)})s?\\b"
+_FRACTION = f"(?: point(?: {_DIGIT})+| and a half)?"
+_AMOUNT = f"{'|'.join(sorted(_PARTS, key=len, reverse=True))}|{NUMBER}{_FRACTION}"
+_UNIT = f"(?:{'|'.join((*_SECONDS, *_WRITTEN))})s?\\b"
 _SPAN = f"(?:{_AMOUNT}) {_UNIT}(?: and a (?:half|quarter)\\b(?! an?\\b))?"
 _SPAN_PARTS = re.compile(f"({_AMOUNT}) ({_UNIT})(?: and a (half|quarter))?")
 DURATION = f"{_SPAN}(?: (?:and )?{_SPAN})*"
@@ -59,6 +63,14 @@ TIME = (
 
 
 _NORMAL = re.compile("[a-z]+(?: [a-z]+)*")
+_SIGNS = {"+": "plus", "-": "minus", "\u2212": "minus", "*": "times", "x": "times", "×": "times"}
+_SIGNS |= {"/": "divided by", "÷": "divided by"}
+_OPERATOR = re.compile(
+    r"(?<=\d)(?:\s*([+*x×÷])\s*|\s+([-\u2212/])\s+|(?<!/\d)(?<!/\d\d)(/)(?!\d+(?:/|\s+[a-z])))"
+    r"(?=[-\u2212]?\d)"
+)
+"""A sign between numbers; "9-4" may be a range, "1/2/2026" is a date and "1/2 cup" a fraction."""
+_MINUS = re.compile(r"(?<![^\s(])[-\u2212](?=\d)")
 
 
 def normalise(text: str) -> str:
@@ -72,6 +84,8 @@ def normalise(text: str) -> str:
     text = re.sub(r"\b([ap])\.\s?m\b\.?", r"\1m", text).replace("%", " percent ")
     text = text.replace("&", " and ").replace("_", " ")
     text = re.sub(r"(\d),(?=\d{3})", r"\1", text)
+    text = _OPERATOR.sub(lambda found: f" {_SIGNS[found[found.lastindex or 0]]} ", text)
+    text = _MINUS.sub(" minus ", text)
     text = re.sub(r"\d+(?:\.\d+)?", lambda found: f" {_spell(found[0])} ", text)
     text = re.sub(r"[^\w']+|(?<!\w)'+|'+(?!\w)", " ", text)
     return " ".join(text.split())
@@ -135,13 +149,10 @@ def parse_duration(words: str) -> timedelta:
         if found is None:
             raise ValueError(f"not a length of time: {words!r}")
         amount, unit, tail = found.groups()
-        if amount in _PARTS:
-            count = _PARTS[amount]
-        else:
-            count = parse_number(amount.removesuffix(" and a half"))
-            count += 0.5 * amount.endswith(" and a half")
+        count = _PARTS[amount] if amount in _PARTS else parse_decimal(amount)
         count += {"half": 0.5, "quarter": 0.25, None: 0.0}[tail]
-        seconds += count * _SECONDS[unit.removesuffix("s")]
+        name = unit.removesuffix("s")
+        seconds += count * _SECONDS[_WRITTEN.get(name, name)]
         rest = rest[found.end() :].strip().removeprefix("and ")
     return timedelta(seconds=seconds)
 
@@ -189,14 +200,15 @@ def _split_half(words: str) -> tuple[str, str]:
     halves = {
         r"a ?m": "am",
         r"in the morning": "morning",
-        r"p ?m|in the (?:afternoon|evening)|tonight": "pm",
+        r"p ?m|in the (?:afternoon|evening)": "pm",
     }
     for pattern, half in halves.items():
         if found := re.search(f" (?:{pattern})$", words):
             return words[: found.start()], half
-    if words.endswith(" at night"):
-        clock = words.removesuffix(" at night")
-        return clock, "am" if clock.split()[-1] in ("twelve", *_SMALL[:5]) else "pm"
+    if found := re.search(" (?:at night|tonight)$", words):
+        clock = words[: found.start()]
+        hour = re.split(" (?:past|after|to) ", clock)[-1].split()[0]
+        return clock, "am" if hour in ("twelve", *_SMALL[:5]) else "pm"
     return words, ""
 
 

@@ -1,19 +1,30 @@
 """Alarms at a time of day or after a while; they survive a restart."""
 
+import re
 from datetime import datetime, time, timedelta
+from typing import Annotated, Literal
 
 from assistant.plugin import (
     Appointment,
     Appointments,
+    Choices,
     Context,
     Day,
     Plugin,
     Turn,
     next_moment,
+    say_number,
     say_time,
 )
 
 _HALF_DAY_H = 12
+_HALF = re.compile(
+    r"\b([ap]\.?\s?m|morning|afternoon|evening|(to|mid)?night|noon|midday)\b", re.IGNORECASE
+)
+
+Which = Annotated[
+    Literal["first", "last"], Choices({"first": ["first", "next"], "last": ["last", "latest"]})
+]
 
 plugin = Plugin(
     "alarms",
@@ -65,18 +76,26 @@ async def wake(turn: Turn, at: time, day: Day = "") -> str:
 
 
 @plugin.intent(
-    "<cancel> <all> [next] <alarm> [(for|at) {at}]",
+    "<cancel> <all> [{which}] <alarm> [(for|at) {at}]",
     "<cancel> <all> {at} <alarm>",
-    examples={"cancel my alarm": {}, "cancel the seven o'clock alarm": {"at": time(7)}},
+    examples={
+        "cancel my alarm": {},
+        "cancel the seven o'clock alarm": {"at": time(7)},
+        "cancel my next alarm": {"which": "first"},
+    },
     min_confidence=0.9,
 )
-async def cancel(turn: Turn, at: time | None = None) -> str:
-    """Cancel the alarms of this time, or all of them."""
-    gone = [each for each in alarms.waiting(turn) if at is None or _is_at(each, at)]
+async def cancel(turn: Turn, at: time | None = None, which: Which | None = None) -> str:
+    """Cancel the alarms of this time, the next or last one, or all of them."""
+    exact = _HALF.search(turn.transcript) is not None
+    found = [each for each in alarms.waiting(turn) if at is None or _is_at(each, at, exact=exact)]
+    found.sort(key=lambda each: each.at)
+    gone = {"first": found[:1], "last": found[-1:], None: found}[which]
     for each in gone:
         alarms.drop(turn, each.name)
     if len(gone) > 1:
-        return "All alarms cancelled."
+        count = say_number(len(gone)) if alarms.waiting(turn) else "all"
+        return f"{count.capitalize()} alarms cancelled."
     return f"{_title(gone[0])} cancelled." if gone else "There is no such alarm."
 
 
@@ -103,12 +122,15 @@ alarms = Appointments(plugin, _ring)
 
 
 def _make(turn: Turn, at: datetime) -> str:
+    at = at.astimezone()
     alarms.make(turn, at.isoformat(), at)
     return f"{_title(alarms.waiting(turn)[-1])}."
 
 
-def _is_at(each: Appointment, at: time) -> bool:
-    """Whether "the seven o'clock alarm" is this one, in either half of the day."""
+def _is_at(each: Appointment, at: time, *, exact: bool) -> bool:
+    """Whether "the seven o'clock alarm" is this one: in either half of the day unless `exact`."""
+    if exact or not 0 < at.hour <= _HALF_DAY_H:
+        return (each.at.hour, each.at.minute) == (at.hour, at.minute)
     return (each.at.hour - at.hour) % _HALF_DAY_H == 0 and each.at.minute == at.minute
 
 

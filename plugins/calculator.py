@@ -1,7 +1,7 @@
 """Arithmetic as people say it, exact: sums, products, percentages, parts, powers and roots."""
 
 from fractions import Fraction
-from math import isqrt
+from math import floor, isqrt, log10
 from operator import add, mul, sub, truediv
 from typing import Annotated
 
@@ -82,7 +82,7 @@ async def combine_backwards(turn: Turn, b: float, a: float, verb: Inverse) -> st
 async def percent(turn: Turn, rate: float, a: float) -> str:
     """Say a percentage of a number."""
     share = Fraction(str(rate)) * Fraction(str(a)) / 100
-    return f"{_say(rate)} percent of {_say(a)} is {_say(share)}.".capitalize()
+    return _sentence(f"{_say(rate)} percent of {_say(a)} is {_say(share)}")
 
 
 @plugin.intent(
@@ -94,7 +94,7 @@ async def percent(turn: Turn, rate: float, a: float) -> str:
 )
 async def part_of(turn: Turn, part: Part, a: float) -> str:
     """Say a fraction or the double of a number."""
-    return f"{part} {_say(a)} is {_say(Fraction(_SHARES[part]) * Fraction(str(a)))}.".capitalize()
+    return _sentence(f"{part} {_say(a)} is {_say(Fraction(_SHARES[part]) * Fraction(str(a)))}")
 
 
 @plugin.intent(
@@ -105,7 +105,7 @@ async def part_of(turn: Turn, part: Part, a: float) -> str:
 async def power(turn: Turn, a: float, exponent: Annotated[int, Range(0, 12)] = 2) -> str:
     """Say a power."""
     raised = "squared" if exponent == 2 else f"to the power of {_say(exponent)}"  # noqa: PLR2004
-    return f"{_say(a)} {raised} is {_say(Fraction(str(a)) ** exponent)}.".capitalize()
+    return _sentence(f"{_say(a)} {raised} is {_say(Fraction(str(a)) ** exponent)}")
 
 
 @plugin.intent(
@@ -118,26 +118,31 @@ async def root(turn: Turn, a: float) -> str:
         return "A negative number has no real square root."
     value = Fraction(str(a))
     exact = Fraction(isqrt(value.numerator), isqrt(value.denominator))
-    found = _say(exact) if exact**2 == value else f"about {say_decimal(a**0.5)}"
-    return f"The square root of {_say(a)} is {found}."
+    found = exact if exact**2 == value else a**0.5
+    return f"The square root of {_say(a)} is {_say(found)}."
 
 
 def _result(a: float, operator: str, b: float) -> str:
     if operator == "divided by" and not b:
         return "Nothing can be divided by zero, I'm afraid."
     value = _OPERATIONS[operator](Fraction(str(a)), Fraction(str(b)))
-    return f"{_say(a)} {operator} {_say(b)} is {_say(value)}.".capitalize()
+    return _sentence(f"{_say(a)} {operator} {_say(b)} is {_say(value)}")
+
+
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}."  # `capitalize` would say "i" for "I"
 
 
 def _say(number: Fraction | float) -> str:
     """Speak a number: exactly as a decimal or a common fraction, else rounded."""
-    exact = Fraction(str(number))
-    if abs(exact) >= _MOST:
+    if abs(exact := Fraction(str(number))) >= _MOST:
         return "more than I can count"
-    if (exact * 1000).denominator == 1:
-        return say_decimal(exact)
+    # three significant digits at least: what is small is not zero
+    places = max(3, 2 - floor(log10(abs(exact)))) if abs(exact) * _MOST >= 1 else 3
+    if (exact * 10**places).denominator == 1:
+        return say_decimal(exact, places)
     if exact.denominator not in _ORDINALS:
-        return f"about {say_decimal(exact)}"
+        return f"about {say_decimal(exact, places)}"
     whole, top = divmod(abs(exact).numerator, exact.denominator)
     part = f"{say_decimal(top)} {_ORDINALS[exact.denominator]}{'s' * (top > 1)}"
     sign = "minus " * (exact < 0)

@@ -5,7 +5,10 @@ from typing import Annotated, Literal
 
 from assistant.plugin import Choices, Plugin, Range, Turn
 
-_COOLEST, _WARMEST = 5.0, 35.0
+Unit = Literal["celsius", "fahrenheit"]
+_BOUNDS = {"celsius": (5.0, 35.0), "fahrenheit": (41.0, 95.0)}
+_MILD = {"celsius": 20.0, "fahrenheit": 68.0}
+"""Where "warmer" starts from as long as nothing has been set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,10 @@ class ClimateConfig:
     """Gets one of `modes`."""
     modes: tuple[str, str] = ("heat", "off")
     """For on and off."""
+    own_modes: tuple[tuple[str, str], ...] = (("air conditioning", "cool"),)
+    """Pairs of a name and its mode for on, which goes before that of `modes`."""
+    unit: Unit = "celsius"
+    """Of the degrees that are sent, and that are meant where no unit is said."""
 
 
 def _topics(config: ClimateConfig) -> list[str]:
@@ -50,7 +57,7 @@ plugin = Plugin(
         "the": "[the|my|our]",
         "turn": "(turn|switch|put)",
         "set": "(set|put|turn|change)",
-        "degrees": "{degrees} degrees [celsius|fahrenheit]",
+        "degrees": "{degrees} degrees [{unit}]",
     },
 )
 
@@ -61,16 +68,22 @@ plugin = Plugin(
     examples={
         "set the heating to twenty one degrees": {"climate": "heating", "degrees": 21},
         "set the temperature to 19.5 degrees": {"degrees": 19.5},
+        "set the temperature to 70 degrees fahrenheit": {"degrees": 70, "unit": "fahrenheit"},
     },
     min_confidence=0.9,
 )
 async def temperature(
     turn: Turn[ClimateConfig],
-    degrees: Annotated[float, Range(_COOLEST, 90)],
+    degrees: Annotated[float, Range(5, 100)],
     climate: Climate | None = None,
+    unit: Unit | None = None,
 ) -> str:
     """Set the wanted temperature; of the first climate where none is named."""
     name = climate or turn.config.names[0]
+    degrees = _converted(degrees, unit or turn.config.unit, turn.config.unit)
+    coolest, warmest = _BOUNDS[turn.config.unit]
+    if not coolest <= degrees <= warmest:
+        return f"The {name} can be set to {coolest:g} to {warmest:g} degrees."
     await _send(turn, turn.config.temperature, name, f"{degrees:g}")
     turn.store[name] = degrees
     return f"The {name} is set to {degrees:g} degrees."
@@ -78,7 +91,7 @@ async def temperature(
 
 @plugin.intent(
     "(make it|turn it|i want it) [a bit|a little] {step} [in here]",
-    "it is too {wrong} [in here]",
+    "(it is|it's) too {wrong} [in here]",
     examples={"make it a bit warmer": {"step": "warmer"}, "it is too hot in here": {}},
     min_confidence=0.95,
 )
@@ -90,8 +103,9 @@ async def adjust(
     """Change the wanted temperature by a degree."""
     warmer = step == "warmer" if wrong is None else wrong in ("cold", "cool")
     name = turn.config.names[0]
-    degrees = turn.store.get(name, 20.0) + (1 if warmer else -1)
-    return await temperature(turn, max(_COOLEST, min(_WARMEST, degrees)))
+    degrees = turn.store.get(name, _MILD[turn.config.unit]) + (1 if warmer else -1)
+    coolest, warmest = _BOUNDS[turn.config.unit]
+    return await temperature(turn, max(coolest, min(warmest, degrees)))
 
 
 @plugin.intent(
@@ -103,8 +117,18 @@ async def adjust(
 async def switch(turn: Turn[ClimateConfig], climate: Climate, state: State) -> str:
     """Switch a climate on or off."""
     on, off = turn.config.modes
+    on = dict(turn.config.own_modes).get(climate, on)
     await _send(turn, turn.config.mode, climate, on if state == "on" else off)
     return f"The {climate} is {state}."
+
+
+def _converted(degrees: float, said: Unit, wanted: Unit) -> float:
+    """Bring degrees from one unit to the other, to a tenth."""
+    if said == wanted:
+        return degrees
+    if wanted == "celsius":
+        return round((degrees - 32) / 1.8, 1)
+    return round(degrees * 1.8 + 32, 1)
 
 
 async def _send(turn: Turn[ClimateConfig], pattern: str, name: str, payload: str) -> None:

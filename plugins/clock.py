@@ -1,7 +1,7 @@
 """The time, the day of the week and the date."""
 
 from datetime import date, timedelta
-from typing import Literal
+from typing import Literal, get_args
 
 from assistant.plugin import Plugin, Turn, say_number, say_time
 
@@ -28,6 +28,10 @@ _ORDINALS = {
 
 Day = Literal["today", "tomorrow", "yesterday"]
 _OFFSETS = {"today": 0, "tomorrow": 1, "yesterday": -1}
+_SURE = 0.9
+"""A day that is not listened for must not be taken for today: "on friday" is near to it."""
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+_WEEKDAYS = get_args(Weekday)
 
 
 @plugin.intent(
@@ -65,6 +69,7 @@ async def time(turn: Turn) -> str:
         "what day is tomorrow": {"day": "tomorrow"},
         "tell me what day it is": {"day": "today"},
     },
+    min_confidence=_SURE,
 )
 async def weekday(turn: Turn, day: Day = "today") -> str:
     """Name a day of the week."""
@@ -87,11 +92,29 @@ async def weekday(turn: Turn, day: Day = "today") -> str:
         "tell me the date": {},
         "which date is it": {},
     },
+    min_confidence=_SURE,
 )
 async def date_of(turn: Turn, day: Day = "today") -> str:
     """Tell a date."""
     moment = _on(turn, day)
     return f"{_begin(day)} {moment:%A}, {moment:%B} {_ordinal(moment.day)}."
+
+
+@plugin.intent(
+    "(what is|what's|<tell>) the date (on|next|this|on next|this coming) {weekday}",
+    "(what|which) date is [it] (on|next|this|on next|this coming) {weekday}",
+    examples={
+        "what's the date on friday": {"weekday": "friday"},
+        "what date is next monday": {"weekday": "monday"},
+    },
+    min_confidence=_SURE,
+)
+async def date_on(turn: Turn, weekday: Weekday) -> str:
+    """Tell the date of the next day of this name, which is never today."""
+    today = turn.now().date()
+    days = (_WEEKDAYS.index(weekday) - today.weekday() - 1) % len(_WEEKDAYS) + 1
+    moment = today + timedelta(days=days)
+    return f"{moment:%A} is {moment:%B} {_ordinal(moment.day)}."
 
 
 @plugin.intent(

@@ -44,6 +44,7 @@ State = Annotated[Literal["on", "off"], Choices({"on": ["on"], "off": ["off", "o
 Device = Annotated[str, Choices(lambda config: config.switches)]
 Cover = Annotated[str, Choices(lambda config: config.covers)]
 Scene = Annotated[str, Choices(lambda config: config.scenes)]
+Percent = Annotated[int, Range(0, 100)]
 Move = Annotated[
     Literal["open", "close", "stop"],
     Choices({"open": ["open", "raise", "pull up"], "close": ["close", "lower", "shut"]}),
@@ -74,7 +75,8 @@ plugin = Plugin(
 async def switch(turn: Turn[HomeConfig], device: Device, state: State) -> str:
     """Switch a device."""
     await _send(turn, turn.config.switch, device, state.upper())
-    return f"The {device} is {state}."
+    verb = "are" if device.endswith("s") else "is"
+    return f"The {device} {verb} {state}."
 
 
 @plugin.intent(
@@ -93,14 +95,20 @@ async def move(turn: Turn[HomeConfig], move: Move, cover: Cover) -> str:
 
 
 @plugin.intent(
-    "(set|move|open|close|lower|raise) <the> {cover} [to] {percent} percent [open]",
-    examples={"set the blinds to fifty percent": {"cover": "blinds", "percent": 50}},
+    "(set|move|open|raise) <the> {cover} [to] {percent} percent [open]",
+    "(close|lower) <the> {cover} (to {percent} percent [open]|{closed} percent)",
+    examples={
+        "set the blinds to fifty percent": {"cover": "blinds", "percent": 50},
+        "close the blinds thirty percent": {"cover": "blinds", "closed": 30},
+    },
     min_confidence=0.9,
 )
 async def position(
-    turn: Turn[HomeConfig], cover: Cover, percent: Annotated[int, Range(0, 100)]
+    turn: Turn[HomeConfig], cover: Cover, percent: Percent = 0, closed: Percent | None = None
 ) -> str:
-    """Open a cover so far."""
+    """Open or close a cover so far."""
+    if closed is not None:
+        percent = 100 - closed
     await _send(turn, turn.config.position, cover, str(percent))
     return f"The {cover}: {percent} percent open."
 

@@ -37,7 +37,7 @@ plugin = Plugin(
         "in": "(in|of|for|at) [the|my]",
         "turn": "(turn|switch|put|shut|flip)",
         "all": "(everything|all [of] [the] (lights|lamps)|every light|[the] <light>)",
-        "level": "[to|at|by] {percent} percent [brightness]",
+        "level": "[to|at] {percent} percent [brightness]",
     },
 )
 

@@ -1,7 +1,6 @@
 """A shopping list and a to-do list, kept between restarts."""
 
 import re
-from difflib import get_close_matches
 from typing import Annotated
 
 from assistant.plugin import Choices, Plugin, Samples, Turn
@@ -9,28 +8,15 @@ from assistant.plugin import Choices, Plugin, Samples, Turn
 MAX_ITEMS = 200
 """Entries of one list."""
 
-Which = Annotated[
-    str,
-    Choices(
-        {
-            "shopping": [
-                "shopping list",
-                "grocery list",
-                "groceries list",
-                "shopping",
-                "groceries",
-            ],
-            "to-do": ["to do list", "todo list", "task list", "to dos", "tasks", "list of tasks"],
-        }
-    ),
-]
-Item = Annotated[
-    str,
-    Samples(
-        *("milk", "bread", "eggs", "butter", "cheese", "apples", "coffee", "eggs and bread"),
-        *("toilet paper", "olive oil", "bananas", "call the dentist", "water the plants", "rice"),
-    ),
-]
+_SHOPPING = ("shopping list", "grocery list", "groceries list", "shopping", "groceries")
+_TO_DO = ("to do list", "todo list", "task list", "to dos", "tasks", "list of tasks")
+_LEAD = "^(?:(?:the|some|any|there|my|our) )+"
+_FORM = re.compile(rf"{_LEAD}|(?<=\w\w)(?:ies?|es?|y|s)\b")
+
+Which = Annotated[str, Choices({"shopping": _SHOPPING, "to-do": _TO_DO})]
+_SOME = ("milk", "bread", "eggs", "butter", "cheese", "apples", "coffee", "eggs and bread")
+_MORE = ("toilet paper", "olive oil", "bananas", "call the dentist", "water the plants", "rice")
+Item = Annotated[str, Samples(*_SOME, *_MORE)]
 
 plugin = Plugin(
     "lists",
@@ -60,10 +46,10 @@ plugin = Plugin(
 async def add(turn: Turn, item: Item, which: Which = "shopping") -> str:
     """Put something on a list; on the shopping list "eggs and bread" is two things."""
     listed = _read(turn, which)
-    items = re.split(r" and | plus ", item) if which == "shopping" else [item]
-    new = [each for each in dict.fromkeys(items) if each not in listed]
+    items = _things(item, which)
+    new = [each for each in items if each not in listed]
     if not new:
-        return f"{_join(items)} is on the {which} list already.".capitalize()
+        return f"{_are(items, which)} on the {which} list already.".capitalize()
     if len(listed) + len(new) > MAX_ITEMS:
         return f"The {which} list is full."
     turn.store[which] = [*listed, *new]
@@ -97,8 +83,8 @@ async def read(turn: Turn, which: Which = "shopping") -> str:
 )
 async def has(turn: Turn, item: Item, which: Which = "shopping") -> str:
     """Say whether something is on a list."""
-    found = get_close_matches(item, _read(turn, which), 1, 0.75)
-    return f"Yes, {found[0]} is on it." if found else f"No, {item} is not on the {which} list."
+    found, lacking = _find(turn, item, which)
+    return f"No, {lacking}" if lacking else f"Yes, {_are(found, which)} on it."
 
 
 @plugin.intent(
@@ -113,12 +99,10 @@ async def has(turn: Turn, item: Item, which: Which = "shopping") -> str:
 )
 async def remove(turn: Turn, item: Item, which: Which = "shopping") -> str:
     """Take something off a list."""
-    listed = _read(turn, which)
-    found = get_close_matches(item, listed, 1, 0.75)
-    if not found:
-        return f"{item} is not on the {which} list.".capitalize()
-    turn.store[which] = [each for each in listed if each != found[0]]
-    return f"I took {found[0]} off the {which} list."
+    found, lacking = _find(turn, item, which)
+    turn.store[which] = [each for each in _read(turn, which) if each not in found]
+    taken = f"I took {_join(found)} off the {which} list. " if found else ""
+    return f"{taken}{lacking.capitalize()}".strip()
 
 
 @plugin.intent(
@@ -140,6 +124,25 @@ async def clear(turn: Turn, which: Which = "shopping") -> str:
 
 def _read(turn: Turn, which: str) -> list[str]:
     return [str(item) for item in turn.store.get(which, [])]
+
+
+def _things(said: str, which: str) -> list[str]:
+    parts = dict.fromkeys(re.sub(_LEAD, "", part) for part in re.split(" and | plus ", said))
+    return [*parts] if which == "shopping" else [said]
+
+
+def _find(turn: Turn, said: str, which: str) -> tuple[list[str], str]:
+    """What is listed of what was said, be it one or many, and a sentence about what is not."""
+    known = {_FORM.sub("", each): each for each in _read(turn, which)}
+    things = {_FORM.sub("", each): each for each in _things(said, which)}
+    missing = [things[each] for each in things if each not in known]
+    lacking = f"{_are(missing, which)} not on the {which} list." if missing else ""
+    return [known[each] for each in things if each in known], lacking
+
+
+def _are(items: list[str], which: str) -> str:
+    many = len(items) > 1 or (which == "shopping" and re.search("[^su]s$", items[0]))
+    return f"{_join(items)} {'are' if many else 'is'}"
 
 
 def _join(items: list[str]) -> str:

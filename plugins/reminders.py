@@ -1,17 +1,19 @@
 """Reminders at a time of day or after a while; they survive a restart."""
 
 from datetime import time, timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 from assistant.plugin import (
     Appointment,
     Appointments,
+    Choices,
     Context,
     Day,
     Plugin,
     Samples,
     Turn,
     next_moment,
+    say_number,
     say_time,
 )
 
@@ -26,6 +28,10 @@ Task = Annotated[
         *("take my medicine", "feed the cat", "call the dentist", "do the laundry", "stretch"),
     ),
 ]
+Which = Annotated[
+    Literal["first", "last"], Choices({"first": ["first", "next"], "last": ["last", "latest"]})
+]
+Of = Literal["that", "about", "for"]
 
 plugin = Plugin(
     "reminders",
@@ -42,11 +48,11 @@ plugin = Plugin(
 
 
 @plugin.intent(
-    "remind me <when> (to|that|about) {task}",
-    "remind me (to|that|about) {task} <when>",
-    "remind me (to|that|about) {task}",
-    "<set> [a|an] reminder <when> (to|for|about) {task}",
-    "<set> [a|an] reminder (to|for|about) {task} <when>",
+    "remind me <when> (to|{of}) {task}",
+    "remind me (to|{of}) {task} <when>",
+    "remind me (to|{of}) {task}",
+    "<set> [a|an] reminder <when> (to|{of}) {task}",
+    "<set> [a|an] reminder (to|{of}) {task} <when>",
     examples={
         "remind me to call mum at five": {"task": "call mum", "at": time(5)},
         "remind me in ten minutes to check the oven": {"length": timedelta(minutes=10)},
@@ -56,37 +62,45 @@ plugin = Plugin(
     min_confidence=0.9,
 )
 async def remind(
-    turn: Turn, task: Task, at: time | None = None, day: Day = "", length: timedelta | None = None
+    turn: Turn,
+    task: Task,
+    at: time | None = None,
+    day: Day = "",
+    length: timedelta | None = None,
+    *,
+    of: Of | None = None,
 ) -> str:
     """Remind of something, during the day unless the night is meant."""
     if length is not None:
         due = turn.now() + length
     elif at is not None or day:
         heard = turn.transcript
-        at = at or time(9)
-        due = next_moment(turn.now(), at, heard=heard, day=day, from_hour=_FROM_HOUR)
+        due = next_moment(turn.now(), at, heard=heard, besides=task, day=day, from_hour=_FROM_HOUR)
     else:
-        return f"When? Say for instance: remind me to {task} at five."
-    task = " ".join(_PERSONS.get(word, word) for word in task.split())
-    reminders.make(turn, f"{due.isoformat()} {task}", due, task=task)
+        return f"When? Say for instance: remind me {of or 'to'} {task} at five."
+    task, due = _to_you(task), due.astimezone()
+    reminders.make(turn, f"{due.isoformat()} {task}", due, task=task, is_deed=of is None)
     return f"{_title(reminders.waiting(turn)[-1])}."
 
 
 @plugin.intent(
-    "<cancel> [my|the|all|all my|all the|every] [next|last] <reminder> [(to|about) {task}]",
+    "<cancel> [my|the|all|all my|all the|every] [{which}] <reminder> [(to|that|about|for) {task}]",
     examples={
         "delete all reminders": {},
         "cancel the reminder to call mum": {"task": "call mum"},
+        "cancel my next reminder": {"which": "first"},
     },
     min_confidence=0.9,
 )
-async def cancel(turn: Turn, task: Task = "") -> str:
-    """Cancel the reminders of something, or all of them."""
-    gone = [each for each in reminders.waiting(turn) if task in each.details["task"]]
+async def cancel(turn: Turn, task: Task = "", which: Which | None = None) -> str:
+    """Cancel the reminders of something, the next or last one, or all of them."""
+    found = sorted(_about(turn, _to_you(task)), key=lambda each: each.at)
+    gone = {"first": found[:1], "last": found[-1:], None: found}[which]
     for each in gone:
         reminders.drop(turn, each.name)
     if len(gone) > 1:
-        return "All reminders cancelled."
+        count = say_number(len(gone)) if reminders.waiting(turn) else "all"
+        return f"{count.capitalize()} reminders cancelled."
     return f"{_title(gone[0])}, cancelled." if gone else "There is no such reminder."
 
 
@@ -112,5 +126,18 @@ async def _come(home: Context, each: Appointment) -> str:
 reminders = Appointments(plugin, _come)
 
 
+def _about(turn: Turn, task: str) -> list[Appointment]:
+    """The reminders of just this, else those with all of its words."""
+    known = reminders.waiting(turn)
+    same = [each for each in known if each.details["task"] == task]
+    words = set(task.split())
+    return same or [each for each in known if words.issubset(each.details["task"].split())]
+
+
+def _to_you(task: str) -> str:
+    return " ".join(_PERSONS.get(word, word) for word in task.split())
+
+
 def _title(each: Appointment) -> str:
-    return f"Reminder to {each.details['task']}, {each.at:%A} at {say_time(each.at.time())}"
+    lead = "Reminder to" if each.details.get("is_deed", True) else "Reminder:"
+    return f"{lead} {each.details['task']}, {each.at:%A} at {say_time(each.at.time())}"

@@ -23,6 +23,8 @@ Name = Annotated[
         *("chicken", "cake", "nap", "potatoes", "cookies", "homework", "break", "soup"),
     ),
 ]
+_NO_NAMES = ("a", "an", "the")
+"""What stands before "timer" when it has no name, which a mis-heard sentence may give as one."""
 
 
 @plugin.intent(
@@ -44,10 +46,13 @@ Name = Annotated[
         "set a timer for an hour and a half": {"length": timedelta(minutes=90)},
         "timer for 90 seconds": {"length": timedelta(seconds=90)},
         "set a timer for ten minutes for the eggs": {"name": "eggs"},
+        "set a timer for 1.5 hours": {"length": timedelta(minutes=90)},
+        "set a timer for 10 mins": {"length": timedelta(minutes=10)},
     },
 )
 async def start(turn: Turn, length: timedelta, name: Name = "") -> str:
     """Start a timer, or start the one of this name again."""
+    name = "" if name in _NO_NAMES else name
     if not timedelta() < length <= timedelta(days=7):
         return "I can time anything up to a week."
     timers.make(turn, name, turn.now() + length)

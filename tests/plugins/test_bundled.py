@@ -56,6 +56,8 @@ async def test_the_clock_speaks_the_time_and_date_of_the_turn(assistant):
         "what day is it tomorrow": "Tomorrow is Tuesday.",
         "what's the date today": "It's Monday, January fifth.",
         "what was the date yesterday": "Yesterday was Sunday, January fourth.",
+        "what's the date on friday": "Friday is January ninth.",
+        "what date is it next monday": "Monday is January twelfth.",
         "what year is it": "It's January twenty twenty six.",
     }
     for sentence, reply in replies.items():
@@ -132,6 +134,21 @@ async def test_a_timer_that_ended_while_the_assistant_was_down_rings_at_start(as
     await intents.start(assistant.world)
     await assistant.advance(0)
     assert assistant.said == ["Your timer is done!"]
+
+
+@pytest.mark.parametrize(
+    ("said", "reply"),
+    [
+        ("set a timer for 1.5 hours", "Timer set for one hour and thirty minutes."),
+        ("set a timer for 10 mins", "Timer set for ten minutes."),
+        ("set a timer for ten minits", "Timer set for ten minutes."),
+        ("set a 5 min egg timer", "Egg timer set for five minutes."),
+    ],
+)
+async def test_a_timer_has_the_length_that_was_typed_and_no_article_for_a_name(
+    assistant, said, reply
+):
+    assert (await assistant.hear(said)).reply == reply
 
 
 async def test_timers_are_cancelled_by_name_or_all_at_once(assistant):

@@ -32,6 +32,26 @@ from plugins import units
         ("the square root of 2.25", "The square root of two point two five is one point five."),
         ("what is twelve over zero", "Nothing can be divided by zero, I'm afraid."),
         ("square root of minus four", "A negative number has no real square root."),
+        ("what is 9 - 4", "Nine minus four is five."),
+        ("what is 5 * 5", "Five times five is twenty five."),
+        ("what is 6x7", "Six times seven is forty two."),
+        ("what's 12 / 4", "Twelve divided by four is three."),
+        ("what is -5 + 3", "Minus five plus three is minus two."),
+        ("what is 9 minus -4", "Nine minus minus four is thirteen."),
+        ("work out fifteen and thirteen", "Fifteen plus thirteen is twenty eight."),
+        (
+            "what is 0.0001 times 2",
+            "Zero point zero zero zero one times two is zero point zero zero zero two.",
+        ),
+        (
+            "1 divided by 2000",
+            "One divided by two thousand is zero point zero zero zero five.",
+        ),
+        (
+            "1 divided by 3000",
+            "One divided by three thousand is about zero point zero zero zero three three three.",
+        ),
+        ("the square root of 0", "The square root of zero is zero."),
         ("999 to the power of twelve", None),
     ],
 )
@@ -40,7 +60,7 @@ async def test_arithmetic_is_exact_and_spoken_as_people_say_it(assistant, said, 
     assert turn.intent.startswith("calculator.")
     assert turn.error is None
     assert turn.reply == (reply or turn.reply)
-    assert reply or turn.reply.endswith("is more than i can count.")
+    assert reply or turn.reply.endswith("is more than I can count.")
 
 
 @pytest.mark.parametrize(
@@ -60,6 +80,10 @@ async def test_arithmetic_is_exact_and_spoken_as_people_say_it(assistant, said, 
         (
             "how many ounces are in two and a half pounds",
             "Two point five pounds is forty ounces.",
+        ),
+        (
+            "what's -5 celsius in fahrenheit",
+            "Minus five degrees celsius is twenty three degrees fahrenheit.",
         ),
         ("half an hour in minutes", "Zero point five hours is thirty minutes."),
     ],
@@ -105,6 +129,9 @@ async def test_what_is_known_of_units_is_read_before_somebody_asks(assistant, mo
         "what is the boiling point of water",
         "how many pounds is a dollar",
         "what is two",
+        "what is nine four",
+        "what is 2 ^ 3",
+        "what happened in 1914 - 1918",
     ],
 )
 async def test_a_question_about_the_world_is_left_to_the_model(assistant, said):

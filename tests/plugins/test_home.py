@@ -19,9 +19,20 @@ from assistant.testing import Assistant
         ("open the blinds to 40%", "home/cover/blinds/position/set", "40"),
         ("run movie night", "home/scene/movie_night/set", "ON"),
         ("turn the heating off", "home/climate/heating/mode/set", "off"),
-        ("turn on the air conditioning", "home/climate/air_conditioning/mode/set", "heat"),
+        ("turn on the air conditioning", "home/climate/air_conditioning/mode/set", "cool"),
+        ("turn on the thermostat", "home/climate/thermostat/mode/set", "heat"),
+        ("close the blinds 30 percent", "home/cover/blinds/position/set", "70"),
+        ("close the blinds to 30 percent", "home/cover/blinds/position/set", "30"),
+        ("open the blinds 30 percent", "home/cover/blinds/position/set", "30"),
         ("set the thermostat to 19.5 degrees", "home/climate/thermostat/temperature/set", "19.5"),
         ("set the temperature to 21 degrees", "home/climate/heating/temperature/set", "21"),
+        (
+            "set the temperature to 70 degrees fahrenheit",
+            "home/climate/heating/temperature/set",
+            "21.1",
+        ),
+        ("it's too cold", "home/climate/heating/temperature/set", "21"),
+        ("it's too hot in here", "home/climate/heating/temperature/set", "19"),
     ],
 )
 async def test_a_device_is_told_over_mqtt(assistant, said, topic, payload):
@@ -36,6 +47,35 @@ async def test_warmer_and_cooler_go_on_from_what_was_set(assistant):
     assert (await assistant.hear("make it a little cooler")).published[0][1] == "22"
     await assistant.restart()
     assert (await assistant.hear("make it warmer")).reply == "The heating is set to 23 degrees."
+
+
+async def test_no_heating_is_set_beyond_its_range(assistant):
+    turn = await assistant.hear("set the heating to 90 degrees")
+    assert turn.reply == "The heating can be set to 5 to 35 degrees."
+    assert turn.published == []
+    turn = await assistant.hear("set the heating to 90 degrees fahrenheit")
+    assert turn.reply == "The heating is set to 32.2 degrees."
+
+
+async def test_a_home_may_count_in_fahrenheit(tmp_path):
+    config = {"climate": {"unit": "fahrenheit"}}
+    assistant = Assistant(tmp_path, PluginSettings(folder=tmp_path / "none", config=config))
+    assert (await assistant.hear("it is too cold")).published[0][1] == "69"
+    assert (await assistant.hear("set the heating to 70 degrees")).published[0][1] == "70"
+    turn = await assistant.hear("set the heating to 20 degrees celsius")
+    assert turn.published[0][1] == "68"
+    turn = await assistant.hear("set the heating to 20 degrees")
+    assert turn.reply == "The heating can be set to 41 to 95 degrees."
+
+
+async def test_several_things_are_on_and_one_is(assistant):
+    assert (await assistant.hear("turn on the speakers")).reply == "The speakers are on."
+    assert (await assistant.hear("turn on the fan")).reply == "The fan is on."
+
+
+async def test_a_light_is_not_dimmed_to_what_it_should_be_dimmed_by(assistant):
+    turn = await assistant.hear("dim the bedroom light by 20 percent")
+    assert (turn.intent, turn.published) == (None, [])
 
 
 async def test_devices_and_topics_are_the_users(tmp_path):

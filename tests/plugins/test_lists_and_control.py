@@ -22,6 +22,42 @@ async def test_items_are_taken_off_even_in_the_singular(assistant):
     assert (await assistant.hear("clear my list")).reply == "The shopping list is empty now."
 
 
+async def test_small_words_around_an_item_are_no_part_of_it(assistant):
+    await assistant.hear("add some milk and the eggs to the shopping list")
+    turn = await assistant.hear("is there any milk on the list")
+    assert turn.reply == "Yes, milk is on it."
+    assert (await assistant.hear("are there eggs on the list")).reply == "Yes, eggs are on it."
+    turn = await assistant.hear("remove the milk from the shopping list")
+    assert turn.reply == "I took milk off the shopping list."
+    turn = await assistant.hear("is there milk on the list")
+    assert turn.reply == "No, milk is not on the shopping list."
+
+
+async def test_several_items_are_taken_off_at_once(assistant):
+    await assistant.hear("add milk and eggs and bread to the shopping list")
+    turn = await assistant.hear("remove milk and eggs from the shopping list")
+    assert turn.reply == "I took milk and eggs off the shopping list."
+    turn = await assistant.hear("remove bread and eggs from the shopping list")
+    reply = "I took bread off the shopping list. Eggs are not on the shopping list."
+    assert turn.reply == reply
+
+
+async def test_an_item_is_not_taken_for_one_that_sounds_alike(assistant):
+    await assistant.hear("add ice and pears and berries to the shopping list")
+    turn = await assistant.hear("is rice on the list")
+    assert turn.reply == "No, rice is not on the shopping list."
+    turn = await assistant.hear("remove peas from the shopping list")
+    assert turn.reply == "Peas are not on the shopping list."
+    turn = await assistant.hear("remove berry from the shopping list")
+    assert turn.reply == "I took berries off the shopping list."
+
+
+async def test_several_things_are_on_the_list_already(assistant):
+    await assistant.hear("add eggs to the shopping list")
+    turn = await assistant.hear("add eggs to the shopping list")
+    assert turn.reply == "Eggs are on the shopping list already."
+
+
 async def test_a_task_with_an_and_is_one_entry_of_the_other_list(assistant):
     await assistant.hear("add call mum and dad to my to-do list")
     turn = await assistant.hear("read my to do list")

@@ -173,6 +173,7 @@ def bundled():
         ("set a time or for five minutes", "timer.start", "set a timer for five minutes"),
         ("set a pasta timer for tin minutes", "timer.start", "set a pasta timer for ten minutes"),
         ("whats the thyme", "clock.time", "what's the time"),
+        ("turn on the kitchin lite", "lights.switch", "turn on the kitchen light"),
         ("turn off the livingroom lights", "lights.switch", "turn off the living room lights"),
         (
             "dim the living room rights to thirty per cent",
@@ -193,6 +194,8 @@ def test_a_misheard_sentence_is_understood_with_less_confidence(bundled, heard, 
     [
         "turn on the kitchen fan",
         "don't turn on the kitchen light",
+        "what day is it on friday",
+        "set a timer for one point twenty five hours",
         "what is the capital of france",
         "set a trap for five minutes",
         "who wrote the iliad",
@@ -203,6 +206,27 @@ def test_a_misheard_sentence_is_understood_with_less_confidence(bundled, heard, 
 )
 def test_another_request_is_not_taken_for_a_template(bundled, heard):
     assert bundled.match(heard) == []
+
+
+@pytest.mark.parametrize(
+    "heard",
+    [
+        "turn the kitchen lights up",
+        "turn the lights up",
+        "turn down the kitchen lights",
+        "turn the lights down",
+        "turn the heating down",
+        "turn down the heating",
+        "turn on the toilet light",
+        "turn off the oven light",
+        "turn on the red light",
+        "turn off the car lights",
+        "turn on the desk lamp",
+    ],
+)
+def test_another_direction_room_or_lamp_switches_nothing(bundled, heard):
+    intents = {match.intent for match in bundled.match(heard)}
+    assert not intents & {"lights.switch", "lights.switch_all", "climate.switch"}
 
 
 def test_candidates_keep_polite_words_and_are_bounded(bundled):

@@ -16,6 +16,16 @@ from assistant import spoken
         ),
         ("at 3:10 p.m.", "at three ten pm"),
         ("'Hello' o'clock", "hello o'clock"),
+        ("9 - 4", "nine minus four"),
+        ("What is 12/4?", "what is twelve divided by four"),
+        ("-5+3", "minus five plus three"),
+        ("2.5 \u00d7 \u22122", "two point five times minus two"),
+        ("6x7 \u00f7 2 / 3", "six times seven divided by two divided by three"),
+        (
+            "20-22 on 1/2/2026, 1/2 cup",
+            "twenty twenty two on one two two thousand twenty six one two cup",
+        ),
+        ("Blink-182 - twenty-one, x 5 + c", "blink one hundred eighty two twenty one x five c"),
         ("", ""),
     ],
 )
@@ -49,6 +59,12 @@ def test_words_that_are_no_number_are_refused(words):
         ("an hour and ten minutes", 70),
         ("one hour twenty minutes and thirty seconds", 80.5),
         ("a couple of minutes", 2),
+        ("one point five hours", 90),
+        ("one point two five hours", 75),
+        ("ten mins", 10),
+        ("a min", 1),
+        ("thirty secs", 0.5),
+        ("two hrs and ten min", 130),
     ],
 )
 def test_durations_are_read_as_people_say_them(words, minutes):
