@@ -197,7 +197,7 @@ class StdinSource:
                 continue
             try:
                 chunk = os.read(self._stream.fileno(), size)
-            except OSError:
+            except (OSError, ValueError):  # it may be closed meanwhile
                 chunk = b""
             try:
                 loop.call_soon_threadsafe(self._chunks.put_nowait, chunk)

@@ -161,9 +161,10 @@ async def test_standard_input_that_would_not_block_is_waited_for():
             first = asyncio.ensure_future(anext(frames))
             await asyncio.sleep(0.05)
             assert not first.done()
-            pipe.write(noise(1, 320).tobytes())
+            pipe.write(silence(0.02).tobytes())
             await asyncio.wait_for(first, 5)
             pipe.close()
+            assert len([frame async for frame in frames]) == 1
 
 
 async def test_standard_input_waits_for_a_slow_reader(tmp_path: Path):
