@@ -21,6 +21,7 @@ from assistant.clock import Clock
 from assistant.phrasebook import PhrasebookError, read_phrasebook
 from assistant.plugin import Plugin
 from assistant.settings import PluginSettings
+from assistant.stage import place_of
 
 SLOW_IMPORT_S = 5.0
 """How long a plugin may be imported before that is told."""
@@ -172,10 +173,8 @@ def _watched(what: str) -> Iterator[None]:
     thread = threading.get_ident()
 
     def tell() -> None:
-        frame = sys._current_frames().get(thread)  # noqa: SLF001 - the documented debugging aid
-        at = f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else "an unknown place"
         reason = "work belongs into on_start or a handler"
-        _log.warning("still importing a plugin", plugin=what, at=at, reason=reason)
+        _log.warning("still importing a plugin", plugin=what, at=place_of(thread), reason=reason)
 
     timer = threading.Timer(SLOW_IMPORT_S, tell)
     timer.daemon = True

@@ -56,6 +56,15 @@ def make_task(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> asy
     return task
 
 
+def place_of(thread: int) -> str:
+    """Where a thread is now: the innermost line that is not of Python's own library."""
+    frame = sys._current_frames().get(thread)  # noqa: SLF001 - the documented debugging aid
+    frames = traceback.extract_stack(frame) if frame else []
+    library = threading.__file__.rpartition("/")[0]
+    own = [each for each in frames if not each.filename.startswith((library, __file__))]
+    return f"{own[-1].filename}:{own[-1].lineno}" if own else "an unknown place"
+
+
 def _maker() -> str:
     """Name the line outside asyncio that makes a task."""
     frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - the plugin's code is named in reports
@@ -161,12 +170,7 @@ class OwnThread:
         self._loop.call_soon_threadsafe(runs_again)
 
     def _place(self) -> str:
-        """Where the thread is now: the innermost line that is not of Python's own library."""
-        frame = sys._current_frames().get(self._thread.ident or 0)  # noqa: SLF001 - the documented debugging aid
-        frames = traceback.extract_stack(frame) if frame else []
-        library = threading.__file__.rpartition("/")[0]
-        own = [each for each in frames if not each.filename.startswith((library, __file__))]
-        return f"{own[-1].filename}:{own[-1].lineno}" if own else "an unknown place"
+        return place_of(self._thread.ident or 0)
 
 
 @dataclass(frozen=True, slots=True)
