@@ -1,11 +1,11 @@
 """What a plugin wants to do at a moment of its own, even when a restart lies before it."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from assistant import spoken
 from assistant.slots import Choices
@@ -20,6 +20,11 @@ _DAYS["today"] = ["today", "tonight", "this morning", "this afternoon", "this ev
 
 Day = Annotated[str, Choices(_DAYS)]
 """A slot: "today", "tomorrow" or a weekday, with or without "morning" or "evening"."""
+
+Which = Annotated[
+    Literal["first", "last"], Choices({"first": ["first", "next"], "last": ["last", "latest"]})
+]
+"""A slot: of several appointments the next one, or the last."""
 
 _NIGHT = re.compile(r"\b(night|tonight)\b")
 _THAT_NIGHT = re.compile(r"(?<!at )\bnight\b")
@@ -72,6 +77,16 @@ class Appointments:
         """Forget the appointment of this name; says whether there was one."""
         home.schedule.cancel(name)
         return home.store.pop(name, None) is not None
+
+    def cancel(
+        self, home: "Context[Any]", found: Iterable[Appointment], which: str | None = None
+    ) -> list[Appointment]:
+        """Drop those `found`, or of them the `first` or the `last` alone; gives those dropped."""
+        ordered = sorted(found, key=lambda each: each.at)
+        gone = {"first": ordered[:1], "last": ordered[-1:]}.get(which or "", ordered)
+        for each in gone:
+            self.drop(home, each.name)
+        return gone
 
     def waiting(self, home: "Context[Any]") -> list[Appointment]:
         """Every appointment, in the order in which they were made."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from assistant.answers import Answer, Ask, Reply
-from assistant.appointments import Appointment, Appointments, Day, next_moment
+from assistant.appointments import Appointment, Appointments, Day, Which, next_moment
 from assistant.slots import Choices, Converter, Range, Samples
 from assistant.spoken import say_decimal, say_duration, say_number, say_time
 from assistant.store import Store
@@ -49,6 +49,7 @@ __all__ = [
     "Speaker",
     "Store",
     "Turn",
+    "Which",
     "next_moment",
     "say_decimal",
     "say_duration",

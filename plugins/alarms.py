@@ -2,16 +2,15 @@
 
 import re
 from datetime import datetime, time, timedelta
-from typing import Annotated, Literal
 
 from assistant.plugin import (
     Appointment,
     Appointments,
-    Choices,
     Context,
     Day,
     Plugin,
     Turn,
+    Which,
     next_moment,
     say_number,
     say_time,
@@ -21,10 +20,6 @@ _HALF_DAY_H = 12
 _HALF = re.compile(
     r"\b([ap]\.?\s?m|morning|afternoon|evening|(to|mid)?night|noon|midday)\b", re.IGNORECASE
 )
-
-Which = Annotated[
-    Literal["first", "last"], Choices({"first": ["first", "next"], "last": ["last", "latest"]})
-]
 
 plugin = Plugin(
     "alarms",
@@ -89,10 +84,7 @@ async def cancel(turn: Turn, at: time | None = None, which: Which | None = None)
     """Cancel the alarms of this time, the next or last one, or all of them."""
     exact = _HALF.search(turn.transcript) is not None
     found = [each for each in alarms.waiting(turn) if at is None or _is_at(each, at, exact=exact)]
-    found.sort(key=lambda each: each.at)
-    gone = {"first": found[:1], "last": found[-1:], None: found}[which]
-    for each in gone:
-        alarms.drop(turn, each.name)
+    gone = alarms.cancel(turn, found, which)
     if len(gone) > 1:
         count = say_number(len(gone)) if alarms.waiting(turn) else "all"
         return f"{count.capitalize()} alarms cancelled."

@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 from assistant.plugin import (
     Appointment,
     Appointments,
-    Choices,
     Context,
     Day,
     Plugin,
     Samples,
     Turn,
+    Which,
     next_moment,
     say_number,
     say_time,
@@ -27,9 +27,6 @@ Task = Annotated[
         *("call mum", "check the oven", "water the plants", "take out the trash", "buy milk"),
         *("take my medicine", "feed the cat", "call the dentist", "do the laundry", "stretch"),
     ),
-]
-Which = Annotated[
-    Literal["first", "last"], Choices({"first": ["first", "next"], "last": ["last", "latest"]})
 ]
 Of = Literal["that", "about", "for"]
 
@@ -94,10 +91,7 @@ async def remind(
 )
 async def cancel(turn: Turn, task: Task = "", which: Which | None = None) -> str:
     """Cancel the reminders of something, the next or last one, or all of them."""
-    found = sorted(_about(turn, _to_you(task)), key=lambda each: each.at)
-    gone = {"first": found[:1], "last": found[-1:], None: found}[which]
-    for each in gone:
-        reminders.drop(turn, each.name)
+    gone = reminders.cancel(turn, _about(turn, _to_you(task)), which)
     if len(gone) > 1:
         count = say_number(len(gone)) if reminders.waiting(turn) else "all"
         return f"{count.capitalize()} reminders cancelled."
